@@ -1,0 +1,73 @@
+"""The contract between models, training and evaluation. Data flows: infer -> flow -> decode; losses compare."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kinema.clip import ClipBatch
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What a model must know of its data. It is saved with the model."""
+
+    actions: tuple[str, ...]
+    """Names of the actions, in index order."""
+    channels: int
+    """3: RGB over black. 4: premultiplied RGBA."""
+    size: tuple[int, int]
+    """Height and width of a frame, in pixels."""
+    length: int
+    """Frames of a training window."""
+    fps: float
+    """Frames per second of the training clips."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of an objective, each a mean over the batch, and the weighted sum that is minimised."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+    """Name to value; nats per clip where the model is a likelihood."""
+
+
+class ClipModel(Protocol):
+    """What evaluation asks of a model, and of the oracles and cheats that test the evaluation.
+
+    Frames are float32 in [0, 1] with the channels of `domain` (RGB over black, or premultiplied RGBA); times are in
+    frames, float64; actions are indices (B,), None where the model is to read the action from the clip itself.
+    """
+
+    domain: Domain
+
+    def losses(self, batch: ClipBatch) -> Losses: ...
+
+    def recognise(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
+        """Logits of the action seen in each clip."""
+        ...
+
+    def reconstruct(
+        self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B T C H W"]:
+        """The clip from its own posterior means, unrolled from one frame's state."""
+        ...
+
+    def transfer(
+        self,
+        content: Float[Tensor, "B A C H W"],
+        motion: Float[Tensor, "B T C H W"],
+        times: Float[Tensor, "B T"],
+        action: Int[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, "B T C H W"]:
+        """The content of one clip moving as the other does; `times` and `action` are those of `motion`."""
+        ...
+
+    def animate_images(
+        self, images: Float[Tensor, "B C H W"], action: Int[Tensor, " B"], times: Float[Tensor, "B T"]
+    ) -> Float[Tensor, "B T C H W"]:
+        """Each image doing an action; the image itself is what happens at time 0."""
+        ...
