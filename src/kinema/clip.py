@@ -124,3 +124,10 @@ class ClipBatch:
     """When each frame begins, in frames; float64."""
     factors: Mapping[str, Tensor]
     """For each factor of the source the index of its value, (B,) int64; ``action`` is always one of them."""
+
+    def to(self, device: torch.device) -> "ClipBatch":
+        """The batch on `device`."""
+        factors = {name: value.to(device, non_blocking=True) for name, value in self.factors.items()}
+        return ClipBatch(
+            self.frames.to(device, non_blocking=True), self.times.to(device, non_blocking=True), factors
+        )

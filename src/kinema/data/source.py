@@ -35,6 +35,8 @@ class Source(Dataset):
     """Height and width, in pixels."""
     length: int
     """Frames of a training window."""
+    stride: int = 1
+    """Frames of the clip from one frame of a window to the next."""
     fps: float
     periodic: bool
     """Whether a clip is one whole cycle, so that a window may begin anywhere in it and wrap around."""
@@ -64,9 +66,14 @@ class Source(Dataset):
         del clips
         return steps.double()
 
-    def window(self, clips: Int[Tensor, " B"], start: Int[Tensor, " B"], stride: int = 1) -> ClipBatch:
-        """Windows of `length` frames of the clips `clips`, beginning at frame `start[b]`, every `stride`-th frame."""
-        steps = start[:, None] + stride * torch.arange(self.length, device=start.device)
+    @property
+    def span(self) -> int:
+        """Frames of the clip that a window reaches over."""
+        return 1 + (self.length - 1) * self.stride
+
+    def window(self, clips: Int[Tensor, " B"], start: Int[Tensor, " B"]) -> ClipBatch:
+        """Windows of `length` frames of the clips `clips`, beginning at frame `start[b]`."""
+        steps = start[:, None] + self.stride * torch.arange(self.length, device=start.device)
         times = self.times(clips, steps)
         labels = {name: value.to(clips.device)[clips] for name, value in self.labels.items()}
         return ClipBatch(self.frames(clips, steps), times - times[:, :1], labels)

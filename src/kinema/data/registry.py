@@ -1,0 +1,42 @@
+"""The sources of clips by name. A source's module is imported when it is first asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from kinema.data.source import Source
+from kinema.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a source and its settings live, and what it is."""
+
+    about: str
+    module: str
+    config: str
+    source: str
+
+
+SOURCES: dict[str, Entry] = {
+    "sprites": Entry("procedural sprites, drawn by Kinema: 256 people x 3 actions x 3 directions", "sprites", "SpritesConfig", "Sprites"),
+    "balls": Entry("rotating balls of two colours (HALO, figures 1 and 3), drawn by Kinema", "balls", "BallsConfig", "Balls"),
+    "lpc": Entry("the 1296 characters of the Liberated Pixel Cup, composed from a folder of sheets", "lpc", "LpcConfig", "LpcSprites"),
+    "clips": Entry("your own clips: ACTION/clip.gif, or a sheet with tags", "folders", "FolderConfig", "FolderClips"),
+}
+
+
+def config_class(name: str) -> type:
+    """The class of a source's settings."""
+    return getattr(_module(name), SOURCES[name].config)
+
+
+def build_source(name: str, config: Any, split: str) -> Source:
+    """A source of one split: ``train``, ``test`` or ``all``."""
+    return getattr(_module(name), SOURCES[name].source)(config, split)
+
+
+def _module(name: str) -> Any:
+    if name not in SOURCES:
+        raise ConfigError(f"data.source: no source is called {name!r}; known: {', '.join(SOURCES)}")
+    return import_module(f"kinema.data.{SOURCES[name].module}")

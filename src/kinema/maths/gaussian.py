@@ -1,0 +1,29 @@
+"""Diagonal Gaussians: sampling, divergence, likelihood. Everything in nats."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(mean, diag(exp(logvar))) over the last axis."""
+
+    mean: Float[Tensor, "*B n"]
+    logvar: Float[Tensor, "*B n"]
+
+    def sample(self) -> Float[Tensor, "*B n"]:
+        """A reparametrised draw (Kingma & Welling 2014) from torch's global generator."""
+        return self.mean + (0.5 * self.logvar).exp() * torch.randn_like(self.mean)
+
+    def kl(self) -> Float[Tensor, "*B"]:
+        """KL[self || N(0, I)], summed over the last axis."""
+        return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(-1)
+
+
+def negative_log_likelihood(squared_error: Float[Tensor, "*B"], count: int, std: float) -> Float[Tensor, "*B"]:
+    """-log N(x | mean, std^2 I) of `count` values whose squared distance from the mean is `squared_error`."""
+    return squared_error / (2 * std**2) + count * (math.log(std) + 0.5 * math.log(2 * math.pi))

@@ -1,0 +1,63 @@
+"""The sets of networks that a HALO can be built from, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from kinema.nn import compact
+from kinema.nn.heads import ActionHead
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Every size that a set of networks depends on."""
+
+    channels: int
+    size: tuple[int, int]
+    content: int
+    operators: int
+    d: int
+    actions: int
+    conditional: bool
+    window: int
+    width: int
+    features: int
+    paints: int
+
+    @property
+    def state(self) -> int:
+        """Positions that a posterior speaks of: one subspace, or all of them."""
+        return self.d if self.conditional else self.d * self.operators
+
+    @property
+    def conditions(self) -> int:
+        """Actions that the position and the momentum are conditioned on."""
+        return self.actions if self.conditional else 0
+
+
+@dataclass(frozen=True)
+class Networks:
+    """frame -> features; features -> q(z), q(q), q(p) and the action; content and positions -> frames."""
+
+    encoder: nn.Module
+    content: nn.Module
+    position: nn.Module
+    momentum: nn.Module
+    decoder: nn.Module
+    action: nn.Module
+
+
+def build_compact(s: Shape) -> Networks:
+    h = s.features
+    return Networks(
+        encoder=compact.Encoder(s.channels, s.size, s.width, h),
+        content=compact.Content(h, s.content),
+        position=compact.Position(h, s.state, s.conditions),
+        momentum=compact.Momentum(h, s.state, s.conditions, s.window),
+        decoder=compact.Decoder(s.channels, s.size, s.width, h, s.content, (s.operators, s.d), s.paints),
+        action=ActionHead(h, h, s.actions),
+    )
+
+
+NETWORKS: dict[str, Callable[[Shape], Networks]] = {"compact": build_compact}

@@ -1,0 +1,107 @@
+"""Learnable Hamiltonian operators: K of them, each acting on its own subspace of 2d dimensions."""
+
+import math
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kinema.maths import hamiltonian
+
+MAX_TURNS = 0.6
+"""Bound of the frequencies, in turns per frame: beyond half a turn a frame looks like a slower turn the other way."""
+MAX_SQUEEZE = 1.0
+"""Bound of |r| in S = U1 diag(e^r, e^-r) U2: keeps the condition number of S below e^2."""
+
+
+class Operator(nn.Module):
+    """K operators exp(tH). Every parameter has the operator as its first axis, so that one can be taken from a run."""
+
+    def __init__(self, count: int, d: int, period: float) -> None:
+        """`count` operators of `d` degrees of freedom; their first guess of the cycle is `period` frames."""
+        super().__init__()
+        self.count, self.d, self.period = count, d, period
+
+    @abstractmethod
+    def energy_matrix(self) -> Float[Tensor, "K n n"]:
+        """M of each operator, symmetric: H = JM."""
+
+    @abstractmethod
+    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
+        """exp(tH) of each operator at real times, in frames."""
+
+    def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, "*B T"]) -> Float[Tensor, "B T K n"]:
+        """The trajectory through `state` (at time 0) at `times`, (T,) or (B, T); always in full precision."""
+        with torch.autocast(state.device.type, enabled=False):
+            return hamiltonian.flow(self.propagator(times), state.to(self.dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+
+def _harmonics(count: int, d: int, period: float) -> Float[Tensor, "K d"]:
+    """The cycle's harmonics below half a turn a frame, over and over, as shares of MAX_TURNS."""
+    below = max(1, math.ceil(period / 2) - 1)
+    turns = (1 + torch.arange(d) % below) / period
+    return (turns / MAX_TURNS).clamp(max=0.9).expand(count, d)
+
+
+class Symplectic(Operator):
+    """H = JM with M any symmetric matrix: the paper's operator. Its flow may diverge, for M need not be definite."""
+
+    def __init__(self, count: int, d: int, period: float) -> None:
+        super().__init__(count, d, period)
+        # The scale of the official code: each W has Frobenius norm sqrt(2).
+        self.w = nn.Parameter(torch.randn(count, 2 * d, 2 * d) * math.sqrt(2) / (2 * d))
+
+    def energy_matrix(self) -> Float[Tensor, "K n n"]:
+        return 0.5 * (self.w + self.w.mT)
+
+    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
+        return hamiltonian.exponential(self.energy_matrix(), times)
+
+
+class Orthogonal(Operator):
+    """exp(tH) in Sp(2d) and SO(2d): rotations, in either sense, of an orthonormal frame; M commutes with J."""
+
+    def __init__(self, count: int, d: int, period: float) -> None:
+        super().__init__(count, d, period)
+        self.a = nn.Parameter(0.3 * torch.randn(count, d, d))
+        self.b = nn.Parameter(0.3 * torch.randn(count, d, d))
+        self.rate = nn.Parameter(_harmonics(count, d, period).atanh().clone())
+
+    def normal_form(self) -> hamiltonian.NormalForm:
+        u = hamiltonian.unitary(self.a, self.b)
+        return hamiltonian.NormalForm(u, u.mT, 2 * math.pi * MAX_TURNS * torch.tanh(self.rate))
+
+    def energy_matrix(self) -> Float[Tensor, "K n n"]:
+        return self.normal_form().energy_matrix()
+
+    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
+        return self.normal_form().propagator(times)
+
+
+class Definite(Operator):
+    """H = JM with M positive definite by construction: the flow is bounded for ever, and known in closed form."""
+
+    def __init__(self, count: int, d: int, period: float) -> None:
+        super().__init__(count, d, period)
+        self.a1, self.b1, self.a2, self.b2 = (nn.Parameter(0.3 * torch.randn(count, d, d)) for _ in range(4))
+        self.squeeze = nn.Parameter(0.1 * torch.randn(count, d))
+        self.rate = nn.Parameter(_harmonics(count, d, period).logit().clone())
+
+    def normal_form(self) -> hamiltonian.NormalForm:
+        u1, u2 = hamiltonian.unitary(self.a1, self.b1), hamiltonian.unitary(self.a2, self.b2)
+        frequencies = 2 * math.pi * MAX_TURNS * torch.sigmoid(self.rate)
+        return hamiltonian.NormalForm.squeezed(u1, MAX_SQUEEZE * torch.tanh(self.squeeze), u2, frequencies)
+
+    def energy_matrix(self) -> Float[Tensor, "K n n"]:
+        return self.normal_form().energy_matrix()
+
+    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
+        return self.normal_form().propagator(times)
+
+
+OPERATORS: dict[str, type[Operator]] = {"definite": Definite, "orthogonal": Orthogonal, "symplectic": Symplectic}

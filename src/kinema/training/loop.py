@@ -1,0 +1,141 @@
+"""The training loop: Lightning Fabric for devices and precision, the order of things our own.
+
+Everything random is a function of (seed, step, rank), so that a run killed at any moment and resumed ends in the same
+weights, bit for bit on a CPU.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from kinema.clip import ClipBatch
+from kinema.data.source import Source
+from kinema.errors import KinemaError
+from kinema.training.checkpoint import load_checkpoint, save_checkpoint
+from kinema.training.config import TrainingConfig
+from kinema.training.metrics_log import MetricsLog
+from kinema.training.sampler import StepSampler, fold
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told after a step whose losses were read."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps of the whole run."""
+    terms: dict[str, float]
+    """Losses of this step, by name."""
+
+
+Callback = Callable[[Progress, nn.Module], None]
+
+
+def train(
+    model: nn.Module,
+    source: Source,
+    config: TrainingConfig,
+    run: Path,
+    callbacks: tuple[Callback, ...] = (),
+    fabric: Fabric | None = None,
+) -> nn.Module:
+    """Train `model` on `source`, resuming from `run`/state where a checkpoint is; the trained model, in eval mode.
+
+    Raises KinemaError where the loss stops being finite.
+    """
+    fabric = fabric or make_fabric(config)
+    _prepare_device(model, fabric, config)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.momentum, 0.999))
+    done = load_checkpoint(run / "state", model, optimizer)
+    log = MetricsLog(run / "metrics.jsonl", done)
+    if done >= config.steps:
+        return model.eval()
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    source = _on_device(source, fabric.device)
+    sampler = StepSampler(len(source), config.batch, config.seed, fabric.global_rank, fabric.world_size)
+    model.train()
+    for step in range(done, config.steps):
+        _set_rate(optimizer, config, step)
+        torch.manual_seed(fold(config.seed, step, fabric.global_rank))
+        batch = _draw(source, sampler, step, fabric.device)
+        optimizer.zero_grad(set_to_none=True)
+        terms: dict[str, Tensor] = wrapped(batch.frames, batch.times, dict(batch.factors))
+        fabric.backward(terms["loss"])
+        if config.gradient_norm:
+            fabric.clip_gradients(wrapped, optimizer, max_norm=config.gradient_norm, error_if_nonfinite=False)
+        optimizer.step()
+        last = step + 1 == config.steps
+        if last or (step + 1) % config.log_every == 0:
+            progress = Progress(step + 1, config.steps, _read(terms, step))
+            if fabric.is_global_zero:
+                log.write({"step": progress.step, **progress.terms})
+                for callback in callbacks:
+                    callback(progress, model)
+        if fabric.is_global_zero and (last or (step + 1) % config.checkpoint_every == 0):
+            save_checkpoint(run / "state", step + 1, model, optimizer)
+    return model.eval()
+
+
+def make_fabric(config: TrainingConfig) -> Fabric:
+    """The devices that torchrun or Slurm started, or the one at hand."""
+    precision: Any = config.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if torch.cuda.is_available() else "32-true"
+    fabric = Fabric(accelerator="cuda" if torch.cuda.is_available() else "cpu", devices="auto" if torch.cuda.is_available() else 1, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """The step size of step `step`: a linear rise, then a cosine to zero at the last step."""
+    rise = min(1.0, (step + 1) / (config.warmup + 1))
+    fall = 0.5 * (1 + math.cos(math.pi * step / config.steps)) if config.cosine else 1.0
+    return config.learning_rate * rise * fall
+
+
+def _set_rate(optimizer: Any, config: TrainingConfig, step: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(config, step)
+
+
+def _prepare_device(model: nn.Module, fabric: Fabric, config: TrainingConfig) -> None:
+    """Channels-last and compiled networks where they pay: on a GPU."""
+    if fabric.device.type != "cuda":
+        return
+    torch.set_float32_matmul_precision("high")
+    for name in ("encoder", "decoder"):
+        part = getattr(model, name, None)
+        if isinstance(part, nn.Module):
+            part.to(memory_format=torch.channels_last)
+            if config.compile:
+                part.compile()
+
+
+def _on_device(source: Source, device: torch.device) -> Source:
+    """The source with its frames on the device, where they take less than half of its free memory."""
+    if device.type != "cuda":
+        return source
+    free, _ = torch.cuda.mem_get_info(device)
+    return source.to(device) if source.nbytes() < free / 2 else source
+
+
+def _draw(source: Source, sampler: StepSampler, step: int, device: torch.device) -> ClipBatch:
+    """The batch of a step: whole windows, begun anywhere in a cycle or wherever the clip leaves room."""
+    clips = sampler.clips(step)
+    counts = source.frame_counts()[clips]
+    room = counts if source.periodic else (counts - source.span + 1).clamp(min=1)
+    return source.window(clips, sampler.draw(step, room)).to(device)
+
+
+def _read(losses: dict[str, Tensor], step: int) -> dict[str, float]:
+    terms = {name: float(value) for name, value in losses.items()}
+    if not math.isfinite(terms["loss"]):
+        raise KinemaError(f"step {step + 1}: the loss is not finite; a smaller training.learning_rate may help")
+    return terms

@@ -1,0 +1,177 @@
+"""convert, data and info: clips between formats, the sources of clips, and what is known of a run or a file."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kinema import files
+from kinema.data.registry import SOURCES, build_source
+from kinema.errors import ConfigError, FileError, KinemaError
+from kinema.training.recipe import build_recipe, override, read_recipe, recipe_names
+from kinema.training.run import BUILTIN, load_run
+
+
+def convert(
+    src: str,
+    dst: str,
+    *,
+    fps: float | None = None,
+    palette: bool = False,
+    scale: int = 1,
+    background: str | None = None,
+) -> None:
+    """Convert a clip to any other format that can hold it.
+
+    Args:
+        src: FILE, FILE@I, FILE@I:J or FILE#tag: .gif, .png (APNG, strip, LPC sheet), .webp, .mp4, .json sheet, folder.
+        dst: The file to write; its suffix says the format, no suffix a folder of frames, .tres a Godot SpriteFrames.
+        fps: Frames per second, instead of the clip's own.
+        palette: Let the result hold only colours of the source.
+        scale: Repeat every pixel so many times, each way.
+        background: A colour such as #204060 to lay the clip on.
+    """
+    files.convert(src, dst, fps, palette, scale, None if background is None else _colour(background))
+
+
+def recipes(*, json: bool = False) -> list[dict[str, str]]:
+    """List the shipped recipes and the published row that each stands for.
+
+    Args:
+        json: Print JSON.
+    """
+    listed = [{"recipe": name, "stands_for": str(read_recipe(name).get("stands_for", ""))} for name in recipe_names()]
+    _show(listed, json)
+    return listed
+
+
+def data_list(*, json: bool = False) -> list[dict[str, str]]:
+    """List the sources of clips.
+
+    Args:
+        json: Print JSON.
+    """
+    listed = [{"source": name, "about": entry.about} for name, entry in SOURCES.items()]
+    _show(listed, json)
+    return listed
+
+
+def data_make(name: str, *, out: str, n: int = 8, split: str = "test", options: dict[str, str] | None = None) -> list[Path]:
+    """Write some clips of a source as GIFs into a folder, one folder per action.
+
+    Args:
+        name: The source (see `kinema data list`).
+        out: The folder to write.
+        n: How many clips, evenly spread over the split.
+        split: train, test or all.
+        options: Settings of the source to replace, such as data.root, by their dotted names.
+    """
+    recipe = build_recipe(override({"data": {"source": name}}, options or {}), f"data make {name}")
+    source = build_source(recipe.source, recipe.data, split)
+    written = []
+    for i in range(min(n, len(source))):
+        clip = source[i * len(source) // min(n, len(source))]
+        folder = Path(out) / clip.labels.get("action", name)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{clip.name.replace('/', '-')}.gif"
+        files.write_clip(clip, path)
+        written.append(path)
+    return written
+
+
+def data_check(path: str, *, quiet: bool = False) -> list[str]:
+    """Read every clip of a folder (ACTION/clip.gif) and say what is wrong with it; nothing wrong prints nothing.
+
+    Args:
+        path: A folder of clips, or one file.
+        quiet: Print nothing; the exit code still tells.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise FileError(f"{path}: no such file or folder")
+    candidates = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and files.is_clip(p))
+    if not candidates:
+        raise FileError(f"{path}: holds no clips; GIF, PNG, WebP, MP4 or sheet files are needed")
+    faults: list[str] = []
+    sizes: dict[tuple[int, int], str] = {}
+    for file in candidates:
+        try:
+            for clip in files.read_clips(file):
+                sizes.setdefault(clip.size, str(file))
+                if len(clip) < 2:
+                    faults.append(f"{file}: a single frame; motion needs at least two")
+        except KinemaError as error:
+            faults.append(str(error))
+    if len(sizes) > 1:
+        kinds = ", ".join(f"{w} x {h} ({name})" for (h, w), name in sizes.items())
+        faults.append(f"{path}: clips of {len(sizes)} sizes: {kinds}; the smaller ones will be padded")
+    if not quiet:
+        print("\n".join(faults) if faults else f"{path}: {len(candidates)} files, nothing wrong")
+    return faults
+
+
+def info(what: str, *, json: bool = False) -> dict[str, Any]:
+    """Say what a run or a clip is.
+
+    Args:
+        what: A run directory, builtin:NAME, or a clip.
+        json: Print JSON.
+    """
+    is_run = what.startswith(BUILTIN) or (Path(what) / "config.yaml").is_file()
+    known = _run_info(what) if is_run else _clip_info(what)
+    _show([{"": key, "value": str(value)} for key, value in known.items()] if not json else known, json)
+    return known
+
+
+def _run_info(what: str) -> dict[str, Any]:
+    run = load_run(what)
+    return {
+        "family": run.recipe.family,
+        "stands_for": run.recipe.stands_for,
+        "actions": list(run.domain.actions),
+        "size": list(run.domain.size),
+        "channels": run.domain.channels,
+        "length": run.domain.length,
+        "source": run.recipe.source,
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "credits": list(run.credits),
+    }
+
+
+def _clip_info(what: str) -> dict[str, Any]:
+    clips = files.read_clips(what)
+    if len(clips) > 1:
+        return {clip.labels.get("tag", clip.name): f"{len(clip)} frames of {clip.size[1]} x {clip.size[0]}" for clip in clips}
+    clip = clips[0]
+    return {
+        "frames": len(clip),
+        "width": clip.size[1],
+        "height": clip.size[0],
+        "fps": round(clip.fps, 3),
+        "seconds": round(clip.duration / clip.fps, 3),
+        "regular": bool((clip.durations - 1).abs().max() < 1e-6),
+        "alpha": clip.alpha is not None,
+        "credits": list(clip.credits),
+    }
+
+
+def _colour(text: str) -> tuple[float, float, float]:
+    digits = text.removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError as error:
+        raise ConfigError(f"--background {text}: six hexadecimal digits are needed, such as #204060") from error
+    return red / 255, green / 255, blue / 255
+
+
+def _show(listed: Any, as_json: bool) -> None:
+    if as_json:
+        Console().print_json(data=listed)
+        return
+    shown = Table(show_header=bool(listed) and "" not in listed[0])
+    for key in listed[0] if listed else ():
+        shown.add_column(key, overflow="fold")
+    for row in listed:
+        shown.add_row(*row.values())
+    Console().print(shown)

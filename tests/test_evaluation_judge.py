@@ -1,0 +1,129 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from kinema.data.sprites import Sprites, SpritesConfig
+from kinema.errors import FileError
+from kinema.evaluation.judge import NearestRendering, audit
+from kinema.evaluation.nearest import squared_distances
+from kinema.evaluation.trained_judge import TrainedJudge, fit_judge
+from kinema.evaluation.windows import draw_windows, floats, pixels
+from toy import Toy
+
+CPU = torch.device("cpu")
+
+
+def windows(split="test", count=40, seed=0):
+    source, generator = Toy(split), torch.Generator().manual_seed(seed)
+    return draw_windows(source, torch.randint(len(source), (count,), generator=generator), generator)
+
+
+def test_squared_distances_are_those_of_the_definition():
+    source, shown = Toy(), windows(count=7)
+    times = shown.times() + torch.tensor([0.0, 0.3] * 4)
+    distances = squared_distances(shown.frames(), times, len(source), lambda n, t: source.truth(n, n, t))
+    candidates = torch.stack([source.truth(n := torch.arange(len(source)), n, t.expand(len(n), -1)) for t in times])
+    expected = (shown.frames()[:, None].double() - candidates.double()).square().sum((2, 3, 4, 5))
+    assert_close(distances.double(), expected, rtol=1e-5, atol=64.0)  # float32 sums of about 1e8
+
+
+def test_chunks_do_not_change_the_distances(monkeypatch):
+    source, shown = Toy(), windows(count=5)
+
+    def distances():
+        return squared_distances(shown.frames(), shown.times(), len(source), lambda n, t: source.truth(n, n, t))
+
+    whole = distances()
+    monkeypatch.setattr("kinema.evaluation.nearest.CHUNK_BYTES", 7 * 4 * 3 * 16 * 16)  # 7 frames, 15 times
+    assert_close(distances(), whole)
+
+
+def test_the_exact_judge_reads_true_renderings_at_real_times_too():
+    source = Toy("test")
+    some = torch.arange(0, len(source), 5)
+    times = torch.rand(len(some), 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 40
+    read = NearestRendering(source).read(source.truth(some, some, times), times)
+    for name, labels in source.labels.items():
+        assert_close(read[name], labels[some])
+
+
+def test_the_exact_judge_withstands_noise_and_blur():
+    shown = windows()
+    frames = floats(shown.frames())
+    noisy = frames + 0.15 * torch.randn(frames.shape, generator=torch.Generator().manual_seed(2))
+    blurred = torch.nn.functional.avg_pool2d(noisy.flatten(0, 1), 3, 1, 1).view_as(frames)
+    read = NearestRendering(Toy("test")).read(pixels(blurred), shown.times())
+    for name in ("action", "colour", "direction"):
+        assert (read[name] == shown.labels(name)).float().mean() >= 0.95
+
+
+def test_the_exact_judge_is_fit():
+    report = audit(NearestRendering(Toy("test")), Toy("test"), clips=64, seed=0)
+    assert report.pop("fit")
+    assert set(report.values()) == {1.0}
+
+
+def test_the_exact_judge_is_fit_for_procedural_sprites():
+    source = Sprites(SpritesConfig(size=32), "test")
+    assert audit(NearestRendering(source), source, clips=48, seed=0)["fit"]
+
+
+def test_the_audit_refuses_an_untrained_judge():
+    untrained = fit_judge(Toy("train"), steps=4, seed=0, device=CPU)
+    report = audit(untrained, Toy("test"), clips=64, seed=0)
+    assert report["fit"] is False
+    assert report["swap/action"] < 0.9
+
+
+def test_the_audit_refuses_a_judge_that_confuses_content_and_motion():
+    class ReadsOnlyReal:
+        """Right about every real clip, but reads the factors of a swap off the clip that moves."""
+
+        def __init__(self, source):
+            self.source, self.exact, self.asked = source, NearestRendering(source), 0
+
+        def read(self, frames, times):
+            self.asked += 1
+            if self.asked == 1:
+                self.remembered = self.exact.read(frames, times)
+            return self.remembered
+
+    report = audit(ReadsOnlyReal(Toy("test")), Toy("test"), clips=64, seed=0)
+    assert report["real/colour"] == report["swap/action"] == 1.0
+    assert report["swap/colour"] < 0.6
+    assert report["fit"] is False
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return fit_judge(Toy("train"), steps=60, seed=0, device=CPU)
+
+
+def test_a_trained_judge_is_fit_for_held_out_combinations(trained):
+    report = audit(trained, Toy("test"), clips=256, seed=1)
+    assert report["fit"], report
+
+
+def test_a_judge_is_the_same_after_a_file(trained, tmp_path):
+    trained.save(tmp_path / "judge.safetensors")
+    loaded = TrainedJudge.load(tmp_path / "judge.safetensors")
+    frames = floats(windows().frames())
+    with torch.no_grad():
+        for name, logits in trained(frames).items():
+            assert_close(loaded(frames)[name], logits, rtol=0, atol=0)
+
+
+def test_training_a_judge_is_repeatable_and_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    first, second = (fit_judge(Toy("train"), steps=2, seed=3, device=CPU, batch=8) for _ in range(2))
+    assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("content", [b"", b"not a judge at all, but long enough to be one", None])
+def test_a_damaged_judge_is_refused(content, tmp_path):
+    path = tmp_path / "judge.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FileError, match=r"judge\.safetensors"):
+        TrainedJudge.load(path)
