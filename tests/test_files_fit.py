@@ -87,6 +87,7 @@ def test_projection_holds_exactly_the_sources_colours() -> None:
     assert torch.equal(hard.alpha, source.alpha)
     kept = project(soft, colours)
     assert kept.alpha is not None
+    assert soft.alpha is not None
     assert torch.equal(kept.alpha, soft.alpha)
 
 

@@ -1,0 +1,52 @@
+"""Kinema learns motion from sequences, apart from what moves, and puts it back under your control.
+
+The public names are imported when they are first asked for, so that ``import kinema`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kinema.clip import VideoClip
+    from kinema.errors import KinemaError
+    from kinema.files.transfer import convert, read_clip, read_clips, write_clip
+    from kinema.models.clips import animate, sample, swap
+    from kinema.training.run import load_run as load
+
+PUBLIC = {
+    "KinemaError": ("errors", "KinemaError"),
+    "VideoClip": ("clip", "VideoClip"),
+    "animate": ("models.clips", "animate"),
+    "convert": ("files.transfer", "convert"),
+    "load": ("training.run", "load_run"),
+    "read_clip": ("files.transfer", "read_clip"),
+    "read_clips": ("files.transfer", "read_clips"),
+    "sample": ("models.clips", "sample"),
+    "swap": ("models.clips", "swap"),
+    "write_clip": ("files.transfer", "write_clip"),
+}
+"""Name to the module it is in and its name there."""
+
+__all__ = [
+    "KinemaError",
+    "VideoClip",
+    "animate",
+    "convert",
+    "load",
+    "read_clip",
+    "read_clips",
+    "sample",
+    "swap",
+    "write_clip",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'kinema' has no attribute {name!r}")
+    module, attribute = PUBLIC[name]
+    return getattr(import_module(f"kinema.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})

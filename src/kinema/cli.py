@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from jsonargparse import ArgumentParser
-from jsonargparse._formatters import DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from kinema.errors import KinemaError
 

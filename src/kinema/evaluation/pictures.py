@@ -101,7 +101,7 @@ def phase_portrait(
         axis.set_xlabel(f"$q_{pair + 1}$", fontsize=8)
         axis.set_ylabel(f"$p_{pair + 1}$", fontsize=8)
         axis.set_aspect("equal", adjustable="datalim")
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     return figure
 
 
@@ -116,7 +116,7 @@ def energy_over_time(
         axis.set_title(f"operator {name}", fontsize=9)
         axis.set_xlabel("time, frames", fontsize=8)
         axis.set_ylabel("energy", fontsize=8)
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     return figure
 
 

@@ -96,8 +96,8 @@ def indexed(rgba: UInt8[np.ndarray, "T H W 4"]) -> tuple[UInt8[np.ndarray, "T H 
 
 def fewer(colours: Int[np.ndarray, " U"], counts: Int[np.ndarray, " U"]) -> Int[np.ndarray, " P"]:
     """255 of the colours: median cut over the pixels, each centre moved to the nearest colour that really occurs."""
-    share = np.maximum(1, counts * 2**18 // counts.sum())  # a picture of some 2^18 pixels tells the same
-    pixels = unpack(np.repeat(colours, share))
+    sample = slice(None, None, 1 + int(counts.sum()) // 2**18)  # a picture of some 2^18 pixels tells the same
+    pixels = unpack(np.repeat(colours, counts)[sample])
     cut = Image.fromarray(pixels[None]).quantize(TRANSPARENT, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     centres = np.array(cut.getpalette() or [], np.uint8).reshape(-1, 3)
     return np.unique(colours[nearest(centres, unpack(colours))])

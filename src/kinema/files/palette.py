@@ -28,11 +28,11 @@ def unpack(packed: Integer[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:
 def nearest(colours: UInt8[np.ndarray, "N 3"], palette: UInt8[np.ndarray, "P 3"]) -> Int[np.ndarray, " N"]:
     """For each colour the index of the palette's nearest (Euclidean in RGB; the first of equals)."""
     rows = max(1, CHUNK // max(1, len(palette)))
-    target = palette.astype(np.int32)
-    found = [np.zeros(0, np.int64)]
+    target = palette.astype(np.float32)  # every term below is a whole number under 2^24, and so exact
+    square, found = (target**2).sum(1), [np.zeros(0, np.int64)]
     for start in range(0, len(colours), rows):
-        offset = colours[start : start + rows, None].astype(np.int32) - target
-        found.append((offset**2).sum(-1).argmin(1))
+        distance = square - 2 * colours[start : start + rows].astype(np.float32) @ target.T  # less the colour's square
+        found.append(distance.argmin(1))
     return np.concatenate(found)
 
 
