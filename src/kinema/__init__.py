@@ -7,11 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kinema.clip import VideoClip
-    from kinema.errors import KinemaError
-    from kinema.files.transfer import convert, read_clip, read_clips, write_clip
-    from kinema.models.clips import animate, sample, swap
+    from kinema.clip import VideoClip as VideoClip
+    from kinema.errors import KinemaError as KinemaError
+    from kinema.files.transfer import convert as convert
+    from kinema.files.transfer import read_clip as read_clip
+    from kinema.files.transfer import read_clips as read_clips
+    from kinema.files.transfer import write_clip as write_clip
+    from kinema.models.clips import animate as animate
+    from kinema.models.clips import sample as sample
+    from kinema.models.clips import swap as swap
     from kinema.training.run import load_run as load
+
+    __all__ = ["load"]
 
 PUBLIC = {
     "KinemaError": ("errors", "KinemaError"),
@@ -25,20 +32,7 @@ PUBLIC = {
     "swap": ("models.clips", "swap"),
     "write_clip": ("files.transfer", "write_clip"),
 }
-"""Name to the module it is in and its name there."""
-
-__all__ = [
-    "KinemaError",
-    "VideoClip",
-    "animate",
-    "convert",
-    "load",
-    "read_clip",
-    "read_clips",
-    "sample",
-    "swap",
-    "write_clip",
-]
+"""Each public name: the module it is in and its name there."""
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from kinema.errors import KinemaError
+from kinema.errors import ConfigError, KinemaError
 
 SETTING = re.compile(r"--((?:data|model|training)\.\w+)(?:=(.*))?$", re.DOTALL)
 
@@ -32,7 +32,9 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("make sprites, train a small model, swap motions, report: two minutes, nothing needed", "demo", "demo"),
+    "demo": Verb(
+        "make sprites, train a small model, swap motions, report: two minutes, nothing needed", "demo", "demo"
+    ),
     "recipes": Verb("list the shipped recipes and what each stands for", "files", "recipes"),
     "train": Verb("train a model as a recipe says, into a run directory", "train", "train", {"from_run": ("--from",)}),
     "evaluate": Verb("measure a run on the test split of its data", "train", "evaluate"),
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         name, words = split_verb(words)
         result = call(name, words)
-    except (KinemaError, ArgumentError) as error:
+    except KinemaError as error:
         print(f"kinema: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -61,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except OSError as error:
         # A full disk or a forbidden folder is the user's to mend as well.
-        print(f"kinema: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        parts = (error.filename, error.strerror or error)
+        print(f"kinema: {': '.join(str(part) for part in parts if part)}", file=sys.stderr)
         sys.exit(2)
     if name == "data check" and result:
         sys.exit(1)
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def split_verb(words: list[str]) -> tuple[str, list[str]]:
     """The verb (of one or two words) and the words after it; prints the overview where help is asked for."""
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help", "help") or words in (["data"], ["data", "--help"]):
         print(overview())
         sys.exit(0)
     if words[0] == "--version":
@@ -90,12 +93,22 @@ def call(name: str, words: list[str]) -> Any:
     function = verb.load()
     signature = inspect.signature(function)
     settings, words = take_settings(words) if "options" in signature.parameters else ({}, words)
-    values = parser_of(name, verb, function).parse_args(words).as_dict()
+    values = parse(parser_of(name, verb, function), words)
     if settings:
         values["options"] = settings
     positional = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     first = [values.pop(key) for key in positional]
     return function(*first, **values)
+
+
+def parse(parser: ArgumentParser, words: list[str]) -> dict[str, Any]:
+    """The values of a verb's parameters. Raises ConfigError, in plain words, for one of the wrong type."""
+    try:
+        return parser.parse_args(words).as_dict()
+    except ArgumentError as error:
+        from kinema.training.recipe import wrong_value
+
+        raise ConfigError(f"{parser.prog.removeprefix('kinema ')}: {wrong_value(error, '--')}") from error
 
 
 def take_settings(words: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -118,7 +131,9 @@ def take_settings(words: list[str]) -> tuple[dict[str, str], list[str]]:
 def parser_of(name: str, verb: Verb, function: Callable[..., Any]) -> ArgumentParser:
     """The verb's parser: positional parameters are positional, the others are options; help from the docstring."""
     summary, described = documented(function)
-    parser = ArgumentParser(prog=f"kinema {name}", description=summary, exit_on_error=False, formatter_class=DefaultHelpFormatter)
+    parser = ArgumentParser(
+        prog=f"kinema {name}", description=summary, exit_on_error=False, formatter_class=DefaultHelpFormatter
+    )
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name == "options":
             continue

@@ -21,7 +21,6 @@ from kinema.data.store import FrameStore
 from kinema.errors import ClipError, ConfigError, FileError
 from kinema.files import read_clips
 from kinema.files.fit import resize
-from kinema.files.folder import natural
 from kinema.files.formats import is_clip, suffix_of
 from kinema.files.guard import reading
 from kinema.files.sheet import image_of
@@ -90,10 +89,10 @@ class Header:
 
 
 def children(folder: Path, files: bool) -> list[Path]:
-    """The files or the folders in a folder by their numbers and names, but nothing hidden."""
+    """The files or the folders in a folder by name, but nothing hidden."""
     with reading(folder):
         found = [path for path in folder.iterdir() if path.is_file() == files and not path.name.startswith(".")]
-    return sorted(found, key=natural)
+    return sorted(found)
 
 
 def clip_files(folder: Path) -> list[Path]:
@@ -149,7 +148,7 @@ def read_file(
         check_length(clip, config)
         if config.resize:
             clip = resize(clip, (config.size, config.size))
-        labels = {**clip.labels, "action": action or tag.partition("/")[0] or path.absolute().parent.name}
+        labels = {**clip.labels, "action": action or tag.partition("/")[0] or path.parent.resolve().name}
         times = clip.at.double() - clip.at[0]
         header = Header(clip.name, identity, clip.fps, times, clip.duration, labels, clip.credits)
         yield header, pixels_of(clip, config.alpha)

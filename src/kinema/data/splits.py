@@ -41,7 +41,7 @@ class Split:
 
 
 def split_identities(count: int, test: int, seed: int) -> tuple[Int[Tensor, " train"], Int[Tensor, " test"]]:
-    """The numbers 0 to `count` - 1 in two sorted parts, `test` of them held out. Raises ConfigError for an empty part."""
+    """The numbers 0 to `count` - 1 in two sorted parts, `test` of them held out. ConfigError for an empty part."""
     if not 0 < test < count:
         raise ConfigError(f"{test} of {count} identities cannot be held out; 1 to {count - 1} can")
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -21,6 +20,7 @@ from kinema.data.figure import ACTIONS, DIRECTIONS, PERIOD
 from kinema.data.garments import pose
 from kinema.data.raster import draw
 from kinema.data.source import TruthSource
+from kinema.data.splits import split_identities
 from kinema.data.wardrobe import LAYERS, SKINS, STYLES, palette
 from kinema.errors import ConfigError
 
@@ -139,9 +139,7 @@ class Sprites(TruthSource):
     periodic = True
 
     def __init__(self, config: SpritesConfig, split: str) -> None:
-        order = torch.from_numpy(np.random.default_rng(config.seed).permutation(APPEARANCES))
-        held_out = round(config.held_out * APPEARANCES)
-        test, train = order[:held_out].sort().values, order[held_out:].sort().values
+        train, test = split_identities(APPEARANCES, round(config.held_out * APPEARANCES), config.seed)
         check_covered(train, config.held_out)
         members = {"train": train, "test": test, "all": torch.arange(APPEARANCES)}
         if split not in members:

@@ -23,6 +23,11 @@ class Gaussian:
         """KL[self || N(0, I)], summed over the last axis."""
         return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(-1)
 
+    def nll(self, x: Float[Tensor, "*B n"]) -> Float[Tensor, "*B"]:
+        """-log of the density at `x`, summed over the last axis."""
+        scaled = (x - self.mean).square() * (-self.logvar).exp()
+        return 0.5 * (scaled + self.logvar + math.log(2 * math.pi)).sum(-1)
+
 
 def negative_log_likelihood(squared_error: Float[Tensor, "*B"], count: int, std: float) -> Float[Tensor, "*B"]:
     """-log N(x | mean, std^2 I) of `count` values whose squared distance from the mean is `squared_error`."""

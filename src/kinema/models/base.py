@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -35,6 +35,7 @@ class Losses:
     """Name to value; nats per clip where the model is a likelihood."""
 
 
+@runtime_checkable
 class ClipModel(Protocol):
     """What evaluation asks of a model, and of the oracles and cheats that test the evaluation.
 

@@ -6,6 +6,7 @@ the model's time, whatever its rate in seconds; times between frames are as good
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -43,17 +44,16 @@ def swap(
     a, box = to_model(content, domain, fit)
     b, _ = to_model(motion, domain, fit)
     with torch.inference_mode():
-        known = None if action is None else action_index(domain, action)
-        index = recognise(model, b) if known is None else known
+        index = recognise(model, b) if action is None else action_index(model, action)
         z = model.content(_encode(model, a)).mean
-        times = _extended(motion, frames or len(motion))
+        times, end = _extended(motion, len(motion) if frames is None else frames)
         states = _unrolled(model, b, motion.at, times, index, domain.length if reinfer is None else reinfer)
         shown = _decode(model, z, states)
     clip = from_model(shown, content, box, domain)
     return replace(
         clip,
         times=times - times[0],
-        end=None,
+        end=end - float(times[0]),
         fps=motion.fps,
         name=f"{content.name} with the motion of {motion.name}",
         labels={**content.labels, "action": domain.actions[int(index)]},
@@ -75,9 +75,10 @@ def animate(
     if len(image) != 1:
         raise ClipError(f"{image.name}: {len(image)} frames where one picture is needed; choose one with FILE@I")
     x, box = to_model(image, model.domain, fit)
-    at = torch.as_tensor(times, dtype=torch.float64)
+    at = torch.as_tensor(times, dtype=torch.float64).cpu()
+    device = device_of(model)
     with torch.inference_mode():
-        shown = model.animate_images(x[:, 0], action_index(model.domain, action), at[None].to(x.device))[0]
+        shown = model.animate_images(x[:, 0].to(device), action_index(model, action), at[None].to(device))[0]
     clip = from_model(shown, image, box, model.domain)
     gaps = at.diff().abs()
     step = float(gaps.median()) if len(at) > 1 and float(gaps.median()) > 0 else 1.0
@@ -98,15 +99,16 @@ def sample(model: Halo, actions: Sequence[str], frames: int, seed: int) -> list[
     """New clips from the prior: content, position and momentum drawn from N(0, I), one clip for each of `actions`."""
     generator = torch.Generator().manual_seed(seed)
     c, count = model.config, len(actions)
-    index = torch.cat([action_index(model.domain, name) for name in actions])
+    index, device = torch.cat([action_index(model, name) for name in actions]), device_of(model)
     n = c.d if c.conditional else c.d * model.count
     z = torch.randn(count, c.content, generator=generator)
     q, p = torch.randn(count, n, generator=generator), torch.randn(count, n, generator=generator)
-    device = next(model.parameters()).device
+    times = torch.arange(frames, dtype=torch.float64, device=device)
     with torch.inference_mode():
-        states = model.flow(model.state(q.to(device), p.to(device), index.to(device)), torch.arange(frames).double().to(device))
+        states = model.flow(model.state(q.to(device), p.to(device), index), times)
         shown = model.decode(z.to(device), states)
-    blank = VideoClip(torch.zeros(1, 3, *model.domain.size), name="sample", fps=model.domain.fps)
+    nothing = torch.zeros(1, 3, *model.domain.size)
+    blank = VideoClip(nothing, nothing[:, :1], name="sample", fps=model.domain.fps)
     return [
         replace(from_model(shown[i], blank, None, model.domain), name=f"sample {i}", labels={"action": name})
         for i, name in enumerate(actions)
@@ -118,11 +120,16 @@ def recognise(model: Halo, x: Float[Tensor, "1 T C H W"]) -> Int[Tensor, "1"]:
     return model.action_head(_encode(model, x)).argmax(1)
 
 
-def action_index(domain: Domain, action: str) -> Int[Tensor, "1"]:
-    """The index of an action's name; ClipError lists the known ones."""
-    if action not in domain.actions:
-        raise ClipError(f"action {action!r} is unknown to this run; it knows {', '.join(domain.actions)}")
-    return torch.tensor([domain.actions.index(action)])
+def device_of(model: Halo) -> torch.device:
+    return next(model.parameters()).device
+
+
+def action_index(model: Halo, action: str) -> Int[Tensor, "1"]:
+    """The index of an action's name, on the model's device; ClipError lists the known ones."""
+    known = model.domain.actions
+    if action not in known:
+        raise ClipError(f"action {action!r} is unknown to this run; it knows {', '.join(known)}")
+    return torch.tensor([known.index(action)], device=device_of(model))
 
 
 def to_model(clip: VideoClip, domain: Domain, fit: bool) -> tuple[Float[Tensor, "1 T C H W"], Box]:
@@ -135,18 +142,19 @@ def to_model(clip: VideoClip, domain: Domain, fit: bool) -> tuple[Float[Tensor, 
 
 
 def from_model(frames: Float[Tensor, "T C H W"], like: VideoClip, box: Box | None, domain: Domain) -> VideoClip:
-    """A clip of the model's frames, cropped to `box` where there is one; premultiplied colours are made straight."""
+    """A clip of the model's frames, cropped to `box` where there is one.
+
+    It has alpha where the model has it and the clip `like` too; otherwise it stays over black, as the model made it.
+    """
     frames = (frames if box is None else crop_back(frames, box)).float().cpu().clamp(0, 1)
-    alpha = None
-    if domain.channels == 4:
-        alpha = frames[:, 3:]
-        frames = (frames[:, :3] / alpha.clamp(min=1 / 255)).clamp(0, 1)
+    alpha = frames[:, 3:] if domain.channels == 4 and like.alpha is not None else None
+    frames = frames[:, :3] if alpha is None else (frames[:, :3] / alpha.clamp(min=1 / 255)).clamp(0, 1)
     return VideoClip(frames, alpha, fps=like.fps, name=like.name, labels=like.labels, credits=like.credits)
 
 
 def _encode(model: Halo, x: Float[Tensor, "1 T C H W"], chunk: int = 256) -> Float[Tensor, "1 T h"]:
     """Features of a clip of any length, some frames at a time."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     return torch.cat([model.encode(part.to(device)) for part in x.split(chunk, dim=1)], dim=1)
 
 
@@ -154,10 +162,11 @@ def _decode(model: Halo, z: Tensor, states: Float[Tensor, "1 T K n"], chunk: int
     return torch.cat([model.decode(z, part)[0].cpu() for part in states.split(chunk, dim=1)])
 
 
-def _extended(motion: VideoClip, frames: int) -> Float[Tensor, " T"]:
-    """The first `frames` times of a clip; beyond its end one frame after another."""
-    beyond = motion.at[-1] + torch.arange(1, max(0, frames - len(motion)) + 1, dtype=torch.float64)
-    return torch.cat([motion.at[:frames], beyond])
+def _extended(motion: VideoClip, frames: int) -> tuple[Float[Tensor, " T"], float]:
+    """The first `frames` times of a clip, beyond its end one frame after another; and when the last of them ends."""
+    beyond = torch.arange(max(0, frames - len(motion)) + 1, dtype=torch.float64)
+    edges = torch.cat([motion.at, motion.at[:1] + motion.duration + beyond])
+    return edges[:frames], float(edges[frames])
 
 
 def _unrolled(
@@ -171,7 +180,7 @@ def _unrolled(
     stretches = max(1, round(count / stretch))
     edges = [i * stretch for i in range(stretches)] + [max(wanted, count)]
     parts = []
-    for first, after in zip(edges, edges[1:], strict=False):
+    for first, after in pairwise(edges):
         middle = (first + min(after, count)) // 2
         elapsed = times[first : min(after, wanted)] - at[middle]
         parts.append(model.flow(model.mean_state(h, middle, action), elapsed[None].to(h.device)))

@@ -44,7 +44,8 @@ class HaloConfig:
     period: float = 8.0
     """First guess of the cycle, in frames; the frequencies are learned from there."""
     network: str = "compact"
-    """compact, paper (supplement, tables 3-5) or paper-mnist (tables 6-8)."""
+    """compact (convolutions), dense (small pictures of figures in one place), paper (supplement, tables 3-5) or
+    paper-mnist (tables 6-8)."""
     width: int = 32
     """Channels of the compact network's first convolution."""
     features: int = 256
@@ -63,6 +64,8 @@ class HaloConfig:
     """Weight of KL(z). Above 1 it is a bottleneck that keeps the action out of the content."""
     state_weight: float = 1.0
     """Weight of KL(q) and KL(p)."""
+    consistency: float = 0.0
+    """Weight of the swap's consistency: content and motion of two clips, decoded together, must be read as they were."""
     action_weight: float = 1.0
     """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
 
@@ -216,7 +219,8 @@ class Halo(nn.Module):
         target = batch.frames[rows, shown].float() / 255
         state = self.state(position.sample(), momentum.sample(), action if c.conditional else None)
         times = batch.times[rows, shown] - batch.times[rows, at[:, None]]
-        prediction = self.decode(content.sample(), self.flow(state, times))
+        z = content.sample()
+        prediction = self.decode(z, self.flow(state, times))
         error = (prediction.float() - target).square().flatten(1).sum(1) * (length / shown.shape[1])
         values = length * target[0, 0].numel()
         logits = self.action_head(h[:, c.window :].detach())
@@ -228,6 +232,9 @@ class Halo(nn.Module):
             "action": functional.cross_entropy(logits.float(), action),
         }
         weights = {"kl_content": c.content_weight, "kl_position": c.state_weight, "kl_momentum": c.state_weight}
+        if c.consistency:
+            terms["consistency"] = self._consistency(z.detach(), state.detach(), action).mean()
+            weights["consistency"] = c.consistency
         total = sum(weights.get(name, 1.0) * term for name, term in terms.items() if name != "action")
         terms["mse"] = error.mean() / values
         return Losses(total + c.action_weight * terms["action"], terms)
@@ -236,6 +243,25 @@ class Halo(nn.Module):
         """`losses` in plain tensors, which is what Fabric can hand through its wrappers; the total is ``loss``."""
         losses = self.losses(ClipBatch(frames, times, factors))
         return {"loss": losses.total, **losses.terms}
+
+    def _consistency(
+        self, z: Float[Tensor, "B z"], state: Float[Tensor, "B K n"], action: Int[Tensor, " B"]
+    ) -> Float[Tensor, " B"]:
+        """-log q(z', s | frames decoded from another clip's content z' and this clip's motion s), in nats.
+
+        Not the paper's: content and motion are independent in the generative model, so the posterior must find both
+        again in any combination of them. It keeps what belongs to the content (a view, say) out of the motion.
+        """
+        z = z.roll(1, 0)
+        steps = torch.arange(1 - self.config.window, 1, device=z.device).double()
+        h = self.encode(self.decode(z, self.flow(state, steps)))
+        position, momentum = self.state_posterior(h, action if self.config.conditional else None)
+        q, p = state.chunk(2, dim=-1)
+        if self.config.conditional:
+            rows = torch.arange(len(action), device=action.device)
+            q, p = q[rows, action], p[rows, action]
+        found = (self.content(h).nll(z), position.nll(q.flatten(1)), momentum.nll(p.flatten(1)))
+        return found[0] + found[1] + found[2]
 
     def _some(self, count: int, length: int, wanted: int, device: torch.device) -> Int[Tensor, "B n"]:
         """`wanted` different frames of each clip, drawn at random and in order; all of them where wanted is 0."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from kinema.nn import compact
+from kinema.nn import compact, dense, paper
 from kinema.nn.heads import ActionHead
 
 
@@ -60,4 +60,45 @@ def build_compact(s: Shape) -> Networks:
     )
 
 
-NETWORKS: dict[str, Callable[[Shape], Networks]] = {"compact": build_compact}
+def build_dense(s: Shape) -> Networks:
+    h = s.features
+    return Networks(
+        encoder=dense.Encoder(s.channels, s.size, 2 * h, h),
+        content=compact.Content(h, s.content),
+        position=compact.Position(h, s.state, s.conditions),
+        momentum=compact.Momentum(h, s.state, s.conditions, s.window),
+        decoder=dense.Decoder(s.channels, s.size, 2 * h, s.content, (s.operators, s.d)),
+        action=ActionHead(h, h, s.actions),
+    )
+
+
+def build_paper(s: Shape) -> Networks:
+    h, v = s.features, s.features // 4
+    return Networks(
+        encoder=paper.encoder(s.channels, s.size, s.width, h),
+        content=paper.Content(h, s.content),
+        position=paper.Position(h, v, v, s.state, s.conditions),
+        momentum=paper.Momentum(h, v, v, s.state, s.conditions, s.window),
+        decoder=paper.decoder(s.channels, s.size, s.width, h, s.content, (s.operators, s.d)),
+        action=ActionHead(h, v, s.actions),
+    )
+
+
+def build_paper_mnist(s: Shape) -> Networks:
+    h, hidden, v = s.features, 320, s.state
+    return Networks(
+        encoder=paper.digit_encoder(s.channels, s.size, s.width, h),
+        content=paper.Content(h, s.content),
+        position=paper.Position(h, hidden, v, s.state, s.conditions),
+        momentum=paper.Momentum(h, hidden, v, s.state, s.conditions, s.window),
+        decoder=paper.digit_decoder(s.channels, s.size, s.width, h, s.content, (s.operators, s.d)),
+        action=ActionHead(h, h, s.actions),
+    )
+
+
+NETWORKS: dict[str, Callable[[Shape], Networks]] = {
+    "compact": build_compact,
+    "dense": build_dense,
+    "paper": build_paper,
+    "paper-mnist": build_paper_mnist,
+}

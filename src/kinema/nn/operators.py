@@ -11,6 +11,8 @@ from kinema.maths import hamiltonian
 
 MAX_TURNS = 0.6
 """Bound of the frequencies, in turns per frame: beyond half a turn a frame looks like a slower turn the other way."""
+MIN_TURNS = 1e-4
+"""Least frequency of a definite operator: at zero, which a sigmoid reaches by rounding, M would not be definite."""
 MAX_SQUEEZE = 1.0
 """Bound of |r| in S = U1 diag(e^r, e^-r) U2: keeps the condition number of S below e^2."""
 
@@ -42,10 +44,10 @@ class Operator(nn.Module):
 
 
 def _harmonics(count: int, d: int, period: float) -> Float[Tensor, "K d"]:
-    """The cycle's harmonics below half a turn a frame, over and over, as shares of MAX_TURNS."""
+    """The cycle's harmonics below half a turn a frame, over and over, in turns per frame."""
     below = max(1, math.ceil(period / 2) - 1)
     turns = (1 + torch.arange(d) % below) / period
-    return (turns / MAX_TURNS).clamp(max=0.9).expand(count, d)
+    return turns.clamp(2 * MIN_TURNS, 0.9 * MAX_TURNS).expand(count, d)
 
 
 class Symplectic(Operator):
@@ -70,7 +72,7 @@ class Orthogonal(Operator):
         super().__init__(count, d, period)
         self.a = nn.Parameter(0.3 * torch.randn(count, d, d))
         self.b = nn.Parameter(0.3 * torch.randn(count, d, d))
-        self.rate = nn.Parameter(_harmonics(count, d, period).atanh().clone())
+        self.rate = nn.Parameter((_harmonics(count, d, period) / MAX_TURNS).atanh())
 
     def normal_form(self) -> hamiltonian.NormalForm:
         u = hamiltonian.unitary(self.a, self.b)
@@ -90,11 +92,12 @@ class Definite(Operator):
         super().__init__(count, d, period)
         self.a1, self.b1, self.a2, self.b2 = (nn.Parameter(0.3 * torch.randn(count, d, d)) for _ in range(4))
         self.squeeze = nn.Parameter(0.1 * torch.randn(count, d))
-        self.rate = nn.Parameter(_harmonics(count, d, period).logit().clone())
+        share = (_harmonics(count, d, period) - MIN_TURNS) / (MAX_TURNS - MIN_TURNS)
+        self.rate = nn.Parameter(share.logit())
 
     def normal_form(self) -> hamiltonian.NormalForm:
         u1, u2 = hamiltonian.unitary(self.a1, self.b1), hamiltonian.unitary(self.a2, self.b2)
-        frequencies = 2 * math.pi * MAX_TURNS * torch.sigmoid(self.rate)
+        frequencies = 2 * math.pi * (MIN_TURNS + (MAX_TURNS - MIN_TURNS) * torch.sigmoid(self.rate))
         return hamiltonian.NormalForm.squeezed(u1, MAX_SQUEEZE * torch.tanh(self.squeeze), u2, frequencies)
 
     def energy_matrix(self) -> Float[Tensor, "K n n"]:

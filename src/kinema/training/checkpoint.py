@@ -1,48 +1,55 @@
 """Checkpoints: what exact resume needs, in safetensors and JSON, and never half a file.
 
 A checkpoint is a directory ``state/step-00000500`` that appears by one rename, after everything in it has reached the
-disk; older ones are deleted only then. A process killed at any moment leaves the last whole checkpoint behind.
+disk; all else in ``state`` is deleted only then. A process killed at any moment leaves the last whole one behind.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kinema.errors import RunError
+from kinema.files.guard import one_line, writing
 
 PREFIX = "step-"
 
 
 def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-    """Write the state after `step` steps into `folder` and delete what it replaces."""
+    """Write the state after `step` steps into `folder` and delete what it replaces.
+
+    Raises FileError where the disk is full; then the checkpoint before it is still there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    target, partial = folder / f"{PREFIX}{step:08d}", folder / f"partial-{step:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    save_file(_contiguous(model.state_dict()), partial / "model.safetensors")
+    target = folder / f"{PREFIX}{step:08d}"
     tensors, values = _split(optimizer.state_dict())
-    save_file(_contiguous(tensors), partial / "optimizer.safetensors")
-    (partial / "state.json").write_text(json.dumps({"step": step, "optimizer": values}, sort_keys=True))
-    for file in (*partial.iterdir(), partial):
-        _to_disk(file)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    with writing(target) as (partial,):
+        partial.mkdir()
+        (partial / "model.safetensors").write_bytes(tensor_bytes(model.state_dict()))
+        (partial / "optimizer.safetensors").write_bytes(tensor_bytes(tensors))
+        (partial / "state.json").write_text(json.dumps({"step": step, "optimizer": values}, sort_keys=True))
+        for file in (*partial.iterdir(), partial):
+            _to_disk(file)
     _to_disk(folder)
-    for old in _checkpoints(folder)[:-1]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in folder.iterdir():
+        if old != target:
+            shutil.rmtree(old, ignore_errors=True)
     return target
 
 
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore the newest whole checkpoint in `folder`; returns how many steps it had done, 0 where there is none."""
-    found = _checkpoints(folder)
+    """Restore the newest whole checkpoint in `folder`; returns how many steps it had done, 0 where there is none.
+
+    Raises RunError where it is damaged.
+    """
+    found = sorted(folder.glob(PREFIX + "*"))
     if not found:
         return 0
     try:
@@ -50,18 +57,15 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         model.load_state_dict(load_file(found[-1] / "model.safetensors"))
         tensors = load_file(found[-1] / "optimizer.safetensors")
         optimizer.load_state_dict(_join(tensors, state["optimizer"]))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
+        return int(state["step"])
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
+        reason = one_line(error)[:200]
         raise RunError(f"{found[-1]}: the checkpoint cannot be read ({reason}); delete it to begin anew") from error
-    return int(state["step"])
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob(PREFIX + "*"))
-
-
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file; Python writes it, so that a full disk is an OSError as everywhere."""
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -36,6 +36,7 @@ class Progress:
 
 
 Callback = Callable[[Progress, nn.Module], None]
+SMALLER = "begin anew with a smaller training.learning_rate"
 
 
 def train(
@@ -48,16 +49,16 @@ def train(
 ) -> nn.Module:
     """Train `model` on `source`, resuming from `run`/state where a checkpoint is; the trained model, in eval mode.
 
-    Raises KinemaError where the loss stops being finite.
+    Raises KinemaError where the loss or a weight stops being finite, RunError where the checkpoint is damaged,
+    FileError where the disk is full.
     """
     fabric = fabric or make_fabric(config)
-    _prepare_device(model, fabric, config)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.momentum, 0.999))
-    done = load_checkpoint(run / "state", model, optimizer)
-    log = MetricsLog(run / "metrics.jsonl", done)
-    if done >= config.steps:
-        return model.eval()
-    wrapped, optimizer = fabric.setup(model, optimizer)
+    prepare_device(model, fabric, config)
+    adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+    wrapped, optimizer = fabric.setup(model, adam)
+    # Read only now, so that the moments come to the device on which the weights are.
+    done = load_checkpoint(run / "state", model, adam)
+    log = MetricsLog(run / "metrics.jsonl", done) if fabric.is_global_zero else None
     source = _on_device(source, fabric.device)
     sampler = StepSampler(len(source), config.batch, config.seed, fabric.global_rank, fabric.world_size)
     model.train()
@@ -74,12 +75,13 @@ def train(
         last = step + 1 == config.steps
         if last or (step + 1) % config.log_every == 0:
             progress = Progress(step + 1, config.steps, _read(terms, step))
-            if fabric.is_global_zero:
+            if log is not None:
                 log.write({"step": progress.step, **progress.terms})
                 for callback in callbacks:
                     callback(progress, model)
         if fabric.is_global_zero and (last or (step + 1) % config.checkpoint_every == 0):
-            save_checkpoint(run / "state", step + 1, model, optimizer)
+            _check_weights(model, step)
+            save_checkpoint(run / "state", step + 1, model, adam)
     return model.eval()
 
 
@@ -88,7 +90,8 @@ def make_fabric(config: TrainingConfig) -> Fabric:
     precision: Any = config.precision
     if precision == "auto":
         precision = "bf16-mixed" if torch.cuda.is_available() else "32-true"
-    fabric = Fabric(accelerator="cuda" if torch.cuda.is_available() else "cpu", devices="auto" if torch.cuda.is_available() else 1, precision=precision)
+    accelerator, devices = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", 1)
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
     return fabric
 
@@ -105,7 +108,7 @@ def _set_rate(optimizer: Any, config: TrainingConfig, step: int) -> None:
         group["lr"] = learning_rate(config, step)
 
 
-def _prepare_device(model: nn.Module, fabric: Fabric, config: TrainingConfig) -> None:
+def prepare_device(model: nn.Module, fabric: Fabric, config: TrainingConfig) -> None:
     """Channels-last and compiled networks where they pay: on a GPU."""
     if fabric.device.type != "cuda":
         return
@@ -135,7 +138,13 @@ def _draw(source: Source, sampler: StepSampler, step: int, device: torch.device)
 
 
 def _read(losses: dict[str, Tensor], step: int) -> dict[str, float]:
-    terms = {name: float(value) for name, value in losses.items()}
+    terms = {name: float(value.detach()) for name, value in losses.items()}
     if not math.isfinite(terms["loss"]):
-        raise KinemaError(f"step {step + 1}: the loss is not finite; a smaller training.learning_rate may help")
+        raise KinemaError(f"step {step + 1}: the loss is not finite; {SMALLER}")
     return terms
+
+
+def _check_weights(model: nn.Module, step: int) -> None:
+    """A checkpoint of weights that are lost would replace the last good one."""
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
+        raise KinemaError(f"step {step + 1}: a weight is not finite; {SMALLER}")

@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from kinema.files.guard import writing
 
 
 class MetricsLog:
@@ -11,19 +14,22 @@ class MetricsLog:
         self.path = path
         kept = [line for line in read_metrics(path) if line["step"] <= done]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        with writing(path) as (part,):
+            part.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
-    def write(self, line: dict[str, float]) -> None:
+    def write(self, line: dict[str, float | int]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a metrics.jsonl; a line cut short by a kill is left out."""
-    lines: list[dict[str, float]] = []
-    for text in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
+def read_metrics(path: Path) -> list[dict[str, float | int]]:
+    """The lines of a metrics.jsonl; a line cut short by a kill, or otherwise damaged, is left out."""
+    texts = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return [line for line in map(_parsed, texts) if isinstance(line, dict) and "step" in line]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from argparse import ArgumentError
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from jsonargparse import ArgumentParser
 
 from kinema.data.registry import SOURCES, config_class
 from kinema.errors import ConfigError
+from kinema.files.guard import one_line
 from kinema.models.registry import FAMILIES
 from kinema.training.config import TrainingConfig
 
@@ -63,21 +65,41 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError(f"{recipe}: no such recipe file")
-        text = path.read_text()
+        text = _text(path)
     else:
         if recipe not in recipe_names():
             raise ConfigError(f"{recipe}: no such recipe; {_nearest(recipe, recipe_names())}")
         text = (resources.files("kinema.recipes") / f"{recipe}.yaml").read_text()
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{recipe}: not YAML: {' '.join(str(error).split())}") from error
+    tree = parse_yaml(text, recipe)
     if not isinstance(tree, dict):
         raise ConfigError(f"{recipe}: a recipe is a YAML mapping with the keys data, model and training")
     return tree
 
 
-def override(tree: dict[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a text that can be read ({one_line(error)}); a YAML file is needed") from error
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """What a YAML text holds. Raises ConfigError where it is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not YAML: {one_line(error)}") from error
+
+
+def only_data(options: Mapping[str, str]) -> Mapping[str, str]:
+    """`options`, where all are settings of the data. Raises ConfigError where a verb would ignore one."""
+    for dotted in options:
+        if not dotted.startswith("data."):
+            raise ConfigError(f"--{dotted}: only settings of the data can be replaced here, such as --data.root")
+    return options
+
+
+def override(tree: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
     """The tree with each ``section.key`` replaced by the value of its option, read as YAML."""
     tree = {key: dict(value) if isinstance(value, dict) else value for key, value in tree.items()}
     for dotted, text in options.items():
@@ -85,7 +107,7 @@ def override(tree: dict[str, Any], options: Mapping[str, str]) -> dict[str, Any]
         tree.setdefault(section, {})
         if not isinstance(tree[section], dict):
             raise ConfigError(f"--{dotted}: {section} has no keys of its own")
-        tree[section][key] = text if key in ("root", "identity") else yaml.safe_load(text)
+        tree[section][key] = text if key in ("root", "identity") else parse_yaml(text, f"--{dotted} {text}")
     return tree
 
 
@@ -103,15 +125,15 @@ def build_recipe(tree: Mapping[str, Any], name: str) -> Recipe:
     return Recipe(
         family=family,
         source=source,
-        data=_typed(config_class(source), data, name, "data"),
-        model=_typed(FAMILIES[family].config, tree.get("model") or {}, name, "model"),
-        training=_typed(TrainingConfig, tree.get("training") or {}, name, "training"),
+        data=typed(config_class(source), data, name, "data"),
+        model=typed(FAMILIES[family].config, tree.get("model") or {}, name, "model"),
+        training=typed(TrainingConfig, tree.get("training") or {}, name, "training"),
         stands_for=str(tree.get("stands_for", "")),
     )
 
 
-def _typed(cls: type, values: Mapping[str, Any], name: str, section: str) -> Any:
-    """A dataclass from plain values, its types checked by jsonargparse."""
+def typed(cls: type, values: Any, name: str, section: str) -> Any:
+    """A dataclass from plain values, its types checked by jsonargparse. Raises ConfigError as `build_recipe` does."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{name}: {section} must be a mapping of keys to values")
     _known_keys(values, [f.name for f in dataclasses.fields(cls)], name, section + ".")
@@ -120,8 +142,20 @@ def _typed(cls: type, values: Mapping[str, Any], name: str, section: str) -> Any
     try:
         return parser.instantiate(parser.parse_object({"settings": dict(values)})).settings
     except (ArgumentError, TypeError, ValueError) as error:
-        message = " ".join(str(error).replace("settings.", "").split())
-        raise ConfigError(f"{name}: {section}: {message}") from error
+        raise ConfigError(f"{name}: {wrong_value(error, section + '.')}") from error
+
+
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+WRONG = re.compile(r'key "(?:settings\.)?(\w+)":.*?Expected a <class \'(\w+)\'>.*(?:Got|Given) value: (.*)', re.DOTALL)
+"""Key, type and value in what jsonargparse says of a value of the wrong type."""
+
+
+def wrong_value(error: Exception, prefix: str) -> str:
+    """What jsonargparse says of a value of the wrong type, in plain words; `prefix` stands before the key."""
+    found = WRONG.search(str(error))
+    if found is None or found[2] not in KINDS:
+        return one_line(error).replace("settings.", prefix)
+    return f"{prefix}{found[1]} is {one_line(Exception(found[3]))}; {KINDS[found[2]]} is needed"
 
 
 def _known_keys(values: Mapping[str, Any], known: list[str], name: str, prefix: str) -> None:

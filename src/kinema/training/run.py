@@ -1,6 +1,5 @@
 """Run directories: config.yaml, model.safetensors, card.md, metrics.jsonl, report/, state/. Nothing in them is code."""
 
-import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -9,13 +8,15 @@ from typing import Any
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError, RunError
+from kinema.files.guard import one_line, writing
 from kinema.models.base import Domain
 from kinema.models.registry import FAMILIES
-from kinema.training.recipe import Recipe, build_recipe
+from kinema.training.checkpoint import tensor_bytes
+from kinema.training.recipe import Recipe, build_recipe, parse_yaml, typed
 
 BUILTIN = "builtin:"
 CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
@@ -62,12 +63,12 @@ def open_run(path: Path, recipe: Recipe, domain: Domain, credits: tuple[str, ...
     Raises RunError where the directory holds anything else.
     """
     config = {**recipe.as_dict(), "domain": _domain_dict(domain), "credits": list(credits)}
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not file.name.startswith(".") for file in path.iterdir())):
         if not (path / CONFIG).is_file():
             raise RunError(f"{path}: exists and is not a run; give --out a new or empty directory")
         if not resume:
             raise RunError(f"{path}: holds a run already; continue it with --resume or give another --out")
-        if yaml.safe_load((path / CONFIG).read_text()) != config:
+        if _read_tree(path) != config:
             raise RunError(f"{path}: holds another run (its {CONFIG} differs); give another --out")
         return
     path.mkdir(parents=True, exist_ok=True)
@@ -76,9 +77,16 @@ def open_run(path: Path, recipe: Recipe, domain: Domain, credits: tuple[str, ...
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write `model`.safetensors of a run, whole or not at all."""
-    partial = path / (WEIGHTS + ".partial")
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, partial)
-    os.replace(partial, path / WEIGHTS)
+    with writing(path / WEIGHTS) as (part,):
+        part.write_bytes(tensor_bytes(model.state_dict()))
+
+
+def build_model(recipe: Recipe, domain: Domain) -> Any:
+    """The model of a recipe, with new weights drawn by torch's generator. Raises ConfigError where there is none."""
+    try:
+        return FAMILIES[recipe.family].build(recipe.model, domain)
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise ConfigError(f"model: no {recipe.family} can be built of these settings: {_line(error)}") from error
 
 
 def load_run(spec: str | Path, family: str | None = None, device: str | torch.device = "cpu") -> Run:
@@ -87,14 +95,16 @@ def load_run(spec: str | Path, family: str | None = None, device: str | torch.de
     Raises RunError where it is damaged, unfinished, or not of `family`.
     """
     path = run_path(spec)
-    recipe, domain, credits = _read_config(path)
+    recipe, domain, credits = read_config(path)
     if family is not None and recipe.family != family:
         raise RunError(f"{path}: a run of the family {recipe.family}; this verb needs one of {family}")
     if not (path / WEIGHTS).is_file():
         raise RunError(f"{path}: holds no {WEIGHTS} yet; finish it with `kinema train ... --resume`")
-    model = FAMILIES[recipe.family].build(recipe.model, domain)
     try:
+        model = build_model(recipe, domain)
         model.load_state_dict(read_weights(path / WEIGHTS))
+    except ConfigError as error:
+        raise RunError(f"{path / CONFIG}: damaged: {_line(error)}") from error
     except RuntimeError as error:
         raise RunError(f"{path / WEIGHTS}: the weights do not fit {CONFIG}: {_line(error)}") from error
     return Run(path, recipe, domain, model.to(device).eval(), credits)
@@ -110,19 +120,31 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with writing(path) as (part,):
+        part.write_text(text, encoding="utf-8")
 
 
-def _read_config(path: Path) -> tuple[Recipe, Domain, tuple[str, ...]]:
+def read_config(path: Path) -> tuple[Recipe, Domain, tuple[str, ...]]:
+    """What decided the run at `path`, what its model knows of the data, and the credits. RunError where damaged."""
+    tree, file = _read_tree(path), path / CONFIG
     try:
-        tree = yaml.safe_load((path / CONFIG).read_text())
-        domain, credits = tree.pop("domain"), tuple(tree.pop("credits"))
-        domain = Domain(**{k: tuple(v) if isinstance(v, list) else v for k, v in domain.items()})
-        return build_recipe(tree, str(path / CONFIG)), domain, credits
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError, ConfigError) as error:
+        domain = typed(Domain, tree.pop("domain"), str(file), "domain")
+        credits = tuple(str(line) for line in tree.pop("credits"))
+        return build_recipe(tree, str(file)), domain, credits
+    except KeyError as error:
+        raise RunError(f"{file}: damaged: it has no {error.args[0]}") from error
+    except (TypeError, ConfigError) as error:
+        raise RunError(f"{file}: damaged: {_line(error)}") from error
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    try:
+        tree = parse_yaml((path / CONFIG).read_text(encoding="utf-8"), str(path / CONFIG))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise RunError(f"{path / CONFIG}: damaged: {_line(error)}") from error
+    if not isinstance(tree, dict):
+        raise RunError(f"{path / CONFIG}: damaged: it is no mapping of keys to values")
+    return tree
 
 
 def _domain_dict(domain: Domain) -> dict[str, Any]:
@@ -130,4 +152,4 @@ def _domain_dict(domain: Domain) -> dict[str, Any]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return one_line(error)[:300]

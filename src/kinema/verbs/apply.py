@@ -9,6 +9,7 @@ import torch
 from kinema.clip import VideoClip
 from kinema.errors import ClipError, ConfigError
 from kinema.files import read_clip, write_clip
+from kinema.files.formats import suffix_of
 from kinema.files.palette import has_binary_alpha, palette_of, project
 from kinema.models import clips
 from kinema.training.run import Run, load_run
@@ -29,10 +30,11 @@ def swap(
 ) -> tuple[VideoClip, VideoClip]:
     """Put the motion of clip B on the content of clip A, and back.
 
-    OUT shows A moving as B does; OUT with `-back` before its suffix shows B moving as A does. A keeps its appearance and
-    its viewing direction. The result is as long as the clip that gives the motion, at its times; the two clips may have
-    any lengths. The motion is one state, read at the middle frame and unrolled by the operator of the action; clips
-    longer than the model's training window are cut into stretches of that length, and the state is read anew in each.
+    OUT shows A moving as B does; OUT with `-back` before its suffix shows B moving as A does. A keeps its appearance
+    and its viewing direction. The result is as long as the clip that gives the motion, at its times; the two clips may
+    have any lengths. The motion is one state, read at the middle frame and unrolled by the operator of the action;
+    clips longer than the model's training window are cut into stretches of that length, and the state is read anew in
+    each.
 
     Args:
         run: A run directory, or builtin:sprites.
@@ -46,6 +48,8 @@ def swap(
         palette: Use exactly the colours of the clip that gives the content.
         scale: Repeat every pixel so many times, each way.
     """
+    _at_least(1, frames=frames)
+    _at_least(0, reinfer=reinfer)
     loaded = load_run(run, family="halo")
     first, second = read_clip(a), read_clip(b)
     for clip in (first, second):
@@ -92,6 +96,7 @@ def animate(
         palette: Use exactly the colours of the picture.
         scale: Repeat every pixel so many times, each way.
     """
+    _at_least(1, frames=frames)
     loaded = load_run(run, family="halo")
     picture = read_clip(image)
     clip = clips.animate(loaded.model, picture, action, _times(loaded, frames, tempo, reverse, times), resize)
@@ -100,7 +105,14 @@ def animate(
 
 
 def sample(
-    run: str, *, out: str, n: int = 4, action: str | None = None, frames: int | None = None, seed: int = 0, scale: int = 1
+    run: str,
+    *,
+    out: str,
+    n: int = 4,
+    action: str | None = None,
+    frames: int | None = None,
+    seed: int = 0,
+    scale: int = 1,
 ) -> list[VideoClip]:
     """Draw new clips from the model: content and motion both from the prior N(0, I).
 
@@ -114,8 +126,7 @@ def sample(
         scale: Repeat every pixel so many times, each way.
     """
     loaded = load_run(run, family="halo")
-    if n < 1:
-        raise ConfigError(f"-n {n}: at least 1 clip is needed")
+    _at_least(1, n=n, frames=frames)
     known = loaded.domain.actions
     actions = [action or known[i % len(known)] for i in range(n)]
     made = clips.sample(loaded.model, actions, frames or 2 * loaded.domain.length, seed)
@@ -134,12 +145,16 @@ def _times(loaded: Run, frames: int | None, tempo: float, reverse: bool, times: 
         if not all(map(math.isfinite, values)):
             raise ConfigError(f"--times {times}: finite numbers are needed")
         return torch.tensor(values, dtype=torch.float64)
-    if not tempo > 0:
+    if not 0 < tempo < math.inf:
         raise ConfigError(f"--tempo {tempo}: a positive number is needed; --reverse plays backwards")
     count = frames or 2 * loaded.domain.length
-    if count < 1:
-        raise ConfigError(f"--frames {count}: at least 1 is needed")
     return (-tempo if reverse else tempo) * torch.arange(count, dtype=torch.float64)
+
+
+def _at_least(least: int, **options: int | None) -> None:
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise ConfigError(f"--{name} {value}: at least {least} is needed")
 
 
 def _write(loaded: Run, clip: VideoClip, content: VideoClip, path: Path, palette: bool, scale: int) -> None:
@@ -157,4 +172,5 @@ def _back(path: Path) -> Path:
 
 
 def _suffixed(path: Path, text: str) -> Path:
-    return path.with_name(f"{path.stem}{text}{path.suffix}")
+    suffix = path.name[len(path.name) - len(suffix_of(path)) :]
+    return path.with_name(f"{path.name.removesuffix(suffix)}{text}{suffix}")

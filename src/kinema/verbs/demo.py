@@ -4,7 +4,6 @@ import shutil
 import time
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from kinema.data.registry import build_source
@@ -12,15 +11,24 @@ from kinema.data.source import TruthSource
 from kinema.errors import RunError
 from kinema.evaluation.swap import draw_pairs
 from kinema.evaluation.table import table, write_whole
-from kinema.evaluation import pictures
 from kinema.files import write_clip
-from kinema.training.run import load_run
+from kinema.training.recipe import read_recipe
+from kinema.training.run import CONFIG, load_run, read_config
 from kinema.verbs.apply import swap
 from kinema.verbs.train import evaluate, train
 
 RECIPE = "halo-demo"
-SHOWN = ("swap/action_accuracy", "swap/kept", "swap/psnr", "swap/ssim", "nearest_clip/psnr", "nearest_character/psnr",
-         "copy/psnr", "reconstruction/psnr", "image_to_sequence_16/psnr")
+SHOWN = (
+    "swap/action_accuracy",
+    "swap/kept",
+    "swap/psnr",
+    "swap/ssim",
+    "nearest_clip/psnr",
+    "nearest_character/psnr",
+    "copy/psnr",
+    "reconstruction/psnr",
+    "image_to_sequence_16/psnr",
+)
 
 
 def demo(*, out: str = "demo", seed: int = 0, quiet: bool = False) -> dict[str, float]:
@@ -36,11 +44,8 @@ def demo(*, out: str = "demo", seed: int = 0, quiet: bool = False) -> dict[str, 
     """
     began = time.monotonic()
     folder = Path(out)
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "run" / "config.yaml").is_file():
-            raise RunError(f"{out}: exists and is not a demo; give --out a new folder")
-        shutil.rmtree(folder)
     run = folder / "run"
+    _make_room(folder, run)
     train(RECIPE, out=str(run), quiet=quiet, options={"training.seed": str(seed)})
     results = evaluate(str(run), quiet=True, seed=seed)
     recipe = load_run(run).recipe
@@ -57,3 +62,13 @@ def demo(*, out: str = "demo", seed: int = 0, quiet: bool = False) -> dict[str, 
         console.print(table({name: results[name] for name in SHOWN}))
         console.print(f"{time.monotonic() - began:.0f} s. See {folder}/swap.gif and {run}/report/index.html")
     return results
+
+
+def _make_room(folder: Path, run: Path) -> None:
+    """Delete the run of an earlier demo. Raises RunError where the folder holds anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    purpose = read_recipe(RECIPE)["stands_for"]
+    if not (run / CONFIG).is_file() or read_config(run)[0].stands_for != purpose:
+        raise RunError(f"{folder}: exists and is not a demo; give --out a new folder")
+    shutil.rmtree(run)

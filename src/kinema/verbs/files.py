@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from kinema import files
+from kinema.data.folders import find_clips
 from kinema.data.registry import SOURCES, build_source
-from kinema.errors import ConfigError, FileError, KinemaError
-from kinema.training.recipe import build_recipe, override, read_recipe, recipe_names
+from kinema.errors import ConfigError, KinemaError
+from kinema.training.recipe import build_recipe, only_data, override, read_recipe, recipe_names
 from kinema.training.run import BUILTIN, load_run
 
 
@@ -32,6 +33,8 @@ def convert(
         scale: Repeat every pixel so many times, each way.
         background: A colour such as #204060 to lay the clip on.
     """
+    if fps is not None and not fps > 0:
+        raise ConfigError(f"--fps {fps}: a positive number is needed")
     files.convert(src, dst, fps, palette, scale, None if background is None else _colour(background))
 
 
@@ -57,7 +60,9 @@ def data_list(*, json: bool = False) -> list[dict[str, str]]:
     return listed
 
 
-def data_make(name: str, *, out: str, n: int = 8, split: str = "test", options: dict[str, str] | None = None) -> list[Path]:
+def data_make(
+    name: str, *, out: str, n: int = 8, split: str = "test", options: dict[str, str] | None = None
+) -> list[Path]:
     """Write some clips of a source as GIFs into a folder, one folder per action.
 
     Args:
@@ -67,7 +72,9 @@ def data_make(name: str, *, out: str, n: int = 8, split: str = "test", options: 
         split: train, test or all.
         options: Settings of the source to replace, such as data.root, by their dotted names.
     """
-    recipe = build_recipe(override({"data": {"source": name}}, options or {}), f"data make {name}")
+    if n < 1:
+        raise ConfigError(f"-n {n}: at least 1 clip is needed")
+    recipe = build_recipe(override({"data": {"source": name}}, only_data(options or {})), f"data make {name}")
     source = build_source(recipe.source, recipe.data, split)
     written = []
     for i in range(min(n, len(source))):
@@ -81,33 +88,30 @@ def data_make(name: str, *, out: str, n: int = 8, split: str = "test", options: 
 
 
 def data_check(path: str, *, quiet: bool = False) -> list[str]:
-    """Read every clip of a folder (ACTION/clip.gif) and say what is wrong with it; nothing wrong prints nothing.
+    """Read every clip of a folder (ACTION/clip.gif) and say what is wrong; exit 1 where anything is.
 
     Args:
         path: A folder of clips, or one file.
         quiet: Print nothing; the exit code still tells.
     """
-    root = Path(path)
-    if not root.exists():
-        raise FileError(f"{path}: no such file or folder")
-    candidates = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and files.is_clip(p))
-    if not candidates:
-        raise FileError(f"{path}: holds no clips; GIF, PNG, WebP, MP4 or sheet files are needed")
+    candidates = [file for file, _ in find_clips(Path(path))]
     faults: list[str] = []
     sizes: dict[tuple[int, int], str] = {}
     for file in candidates:
         try:
-            for clip in files.read_clips(file):
-                sizes.setdefault(clip.size, str(file))
-                if len(clip) < 2:
-                    faults.append(f"{file}: a single frame; motion needs at least two")
+            clips = files.read_clips(file)
         except KinemaError as error:
             faults.append(str(error))
+            continue
+        for clip in clips:
+            sizes.setdefault(clip.size, str(file))
+            if len(clip) < 2:
+                faults.append(f"{file}: a single frame; motion needs at least two")
     if len(sizes) > 1:
         kinds = ", ".join(f"{w} x {h} ({name})" for (h, w), name in sizes.items())
         faults.append(f"{path}: clips of {len(sizes)} sizes: {kinds}; the smaller ones will be padded")
     if not quiet:
-        print("\n".join(faults) if faults else f"{path}: {len(candidates)} files, nothing wrong")
+        print("\n".join(faults) if faults else f"{path}: {len(candidates)} clips, nothing wrong")
     return faults
 
 
@@ -142,7 +146,10 @@ def _run_info(what: str) -> dict[str, Any]:
 def _clip_info(what: str) -> dict[str, Any]:
     clips = files.read_clips(what)
     if len(clips) > 1:
-        return {clip.labels.get("tag", clip.name): f"{len(clip)} frames of {clip.size[1]} x {clip.size[0]}" for clip in clips}
+        return {
+            clip.labels.get("tag", clip.name): f"{len(clip)} frames of {clip.size[1]} x {clip.size[0]}"
+            for clip in clips
+        }
     clip = clips[0]
     return {
         "frames": len(clip),
@@ -174,4 +181,4 @@ def _show(listed: Any, as_json: bool) -> None:
         shown.add_column(key, overflow="fold")
     for row in listed:
         shown.add_row(*row.values())
-    Console().print(shown)
+    Console(markup=False).print(shown)

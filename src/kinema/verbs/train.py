@@ -11,17 +11,16 @@ from rich.console import Console
 from torch import nn
 
 from kinema.data.registry import build_source, config_class
-from kinema.data.source import Source, TruthSource
-from kinema.errors import RunError
+from kinema.data.source import Source
+from kinema.errors import ConfigError, RunError
 from kinema.evaluation.evaluate import evaluate as measure
 from kinema.evaluation.report import write_report
-from kinema.evaluation.table import NO_PAPER, PAPER, markdown, table, write_json
+from kinema.evaluation.table import NO_PAPER, PAPER, table, write_json
 from kinema.models.base import Domain
-from kinema.models.registry import FAMILIES
 from kinema.training import run as runs
 from kinema.training.finetune import adopt
 from kinema.training.metrics_log import read_metrics
-from kinema.training.recipe import Recipe, build_recipe, override, read_recipe
+from kinema.training.recipe import Recipe, build_recipe, only_data, override, read_recipe
 from kinema.training.sampler import fold
 from kinema.verbs.progress import ProgressBar
 
@@ -47,23 +46,23 @@ def train(
         recipe: The name of a shipped recipe (see `kinema recipes`) or a YAML file.
         out: The run directory to write.
         from_run: A run to start from: its model is fine-tuned on the recipe's clips.
-        resume: Go on with the run that OUT holds.
+        resume: Go on with the run that OUT holds; where it holds none, begin it.
         quiet: Print nothing.
         options: Settings to replace, by their dotted names.
     """
-    path = Path(out)
-    tree = override(read_recipe(recipe), options or {})
+    path, tree = Path(out), read_recipe(recipe)
     base = None if from_run is None else runs.load_run(from_run)
-    settings = build_recipe(tree if base is None else _like(base, tree, recipe), recipe)
+    tree = override(tree, options or {})
+    settings = build_recipe(tree if base is None else override(_like(base, tree), options or {}), recipe)
     source = build_source(settings.source, settings.data, "train")
     domain = domain_of(source)
     if base is not None and (domain.size, domain.channels) != (base.domain.size, base.domain.channels):
-        raise RunError(f"{from_run}: made for {base.domain.size} pixels, {base.domain.channels} channels; the clips differ")
-    runs.open_run(path, settings, domain, source.credits, resume)
+        raise RunError(f"{from_run}: made for {_frames(base.domain)}; the clips have {_frames(domain)}")
     torch.manual_seed(fold(settings.training.seed, "weights"))
-    model = FAMILIES[settings.family].build(settings.model, domain)
+    model = runs.build_model(settings, domain)
     if base is not None:
         adopt(model, base.model, domain.actions, base.domain.actions)
+    runs.open_run(path, settings, domain, source.credits, resume)
     fit(model, source, settings, path, quiet)
     return path
 
@@ -71,7 +70,8 @@ def train(
 def fit(model: nn.Module, source: Source, recipe: Recipe, path: Path, quiet: bool) -> nn.Module:
     """Train with a progress bar and pictures, and write the weights, the card and the report."""
     # Fabric takes seconds to import, and only training needs it.
-    from kinema.training.loop import Progress, train as run_loop
+    from kinema.training.loop import Progress
+    from kinema.training.loop import train as run_loop
 
     test = build_source(recipe.source, recipe.data, "test")
     paper = PAPERS.get(recipe.source, NO_PAPER)
@@ -108,9 +108,15 @@ def evaluate(
         quiet: Print nothing.
         options: Settings of the data to replace, such as data.root, by their dotted names.
     """
+    if pairs < 1:
+        raise ConfigError(f"--pairs {pairs}: at least 1 is needed")
     loaded = runs.load_run(run)
-    recipe = build_recipe(override(loaded.recipe.as_dict(), options or {}), run)
+    recipe = build_recipe(override(loaded.recipe.as_dict(), only_data(options or {})), run)
     train_source, test = (build_source(recipe.source, recipe.data, split) for split in ("train", "test"))
+    found, made = domain_of(test), loaded.domain
+    if (found.size, found.channels, found.actions) != (made.size, made.channels, made.actions):
+        told = (f"{_frames(d)}, actions {', '.join(d.actions)}" for d in (made, found))
+        raise RunError("{}: made for {}; the test clips have {}".format(run, *told))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results = measure(loaded.model.to(device), test, train_source, seed, pairs, device=device)
     paper = PAPERS.get(recipe.source, NO_PAPER)
@@ -157,14 +163,20 @@ def card(recipe: Recipe, domain: Domain, credits: tuple[str, ...]) -> str:
     )
 
 
-def _like(base: runs.Run, tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _frames(domain: Domain) -> str:
+    height, width = domain.size
+    return f"{width} x {height} pixels of {domain.channels} channels"
+
+
+def _like(base: runs.Run, tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tree with the model of a run, and clips of the size and channels that it was made for."""
     tree = dict(tree)
     tree["family"], tree["model"] = base.recipe.family, base.recipe.as_dict()["model"]
     data = dict(tree.get("data") or {})
     fields = {field.name for field in dataclasses.fields(config_class(data.get("source", "sprites")))}
-    fixed = {"size": base.domain.size[0], "alpha": base.domain.channels == 4, "length": base.domain.length}
-    tree["data"] = {**{key: value for key, value in fixed.items() if key in fields}, **data}
+    fixed = {"size": base.domain.size[0], "alpha": base.domain.channels == 4}
+    tree["data"] = {"length": base.domain.length, **data, **fixed}
+    tree["data"] = {key: value for key, value in tree["data"].items() if key in {*fields, *data}}
     return tree
 
 
@@ -175,5 +187,7 @@ def _report(
     device = next(model.parameters()).device
     seed = fold(recipe.training.seed, "report") % 2**31
     title = f"Kinema: {recipe.family} on {recipe.source}"
-    write_report(path / "report", model.eval(), test, read_metrics(path / "metrics.jsonl"), results, seed, title, paper, device)
+    write_report(
+        path / "report", model.eval(), test, read_metrics(path / "metrics.jsonl"), results, seed, title, paper, device
+    )
     model.train(training)

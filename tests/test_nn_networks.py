@@ -1,0 +1,150 @@
+"""Every set of networks builds a HALO that makes pictures of the right size and learns with all of its parameters."""
+
+import pytest
+import torch
+from torch import nn
+
+from kinema.clip import ClipBatch
+from kinema.errors import ConfigError
+from kinema.models.base import Domain
+from kinema.models.halo import Halo, HaloConfig
+from kinema.nn.networks import NETWORKS
+from kinema.training.finetune import adopt, is_per_action
+
+ACTIONS = ("walk", "slash", "cast")
+SIZES = [(16, 16), (24, 24), (32, 32), (48, 48), (64, 64), (32, 48)]
+SMALL = {"width": 4, "features": 16, "content": 5, "d": 2, "paints": 4, "blocks": 2, "window": 3}
+
+networks = pytest.mark.parametrize("network", NETWORKS)
+conditional = pytest.mark.parametrize("conditional", [True, False], ids=["conditional", "unconditional"])
+
+
+def model(network, size=(16, 16), actions=ACTIONS, seed=0, channels=3, **options):
+    torch.manual_seed(seed)
+    config = HaloConfig(network=network, **{**SMALL, **options})
+    return Halo(config, Domain(actions, channels, size, 8, 10.0))
+
+
+def batch(size=(16, 16), count=4, channels=3):
+    frames = torch.randint(256, (count, 8, channels, *size), dtype=torch.uint8)
+    times = torch.arange(8, dtype=torch.float64).expand(count, -1)
+    return ClipBatch(frames, times, {"action": torch.arange(count) % len(ACTIONS)})
+
+
+@networks
+@conditional
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_frames_of_the_right_size_in_0_to_1(network, conditional, size):
+    halo = model(network, size, conditional=conditional).eval()
+    frames, times = torch.rand(2, 4, 3, *size), torch.arange(6, dtype=torch.float64).expand(2, -1)
+    with torch.no_grad():
+        made = halo.transfer(frames, torch.rand(2, 6, 3, *size), times, torch.tensor([0, 2]))
+    assert made.shape == (2, 6, 3, *size)
+    assert 0 <= float(made.min()) < float(made.max()) <= 1
+
+
+@networks
+def test_opacity_is_a_channel_like_the_others(network):
+    halo = model(network, channels=4).eval()
+    with torch.no_grad():
+        made = halo.animate_images(
+            torch.rand(2, 4, 16, 16), torch.tensor([0, 1]), torch.tensor([[0.0, 0.5]] * 2).double()
+        )
+    assert made.shape == (2, 2, 4, 16, 16)
+
+
+@networks
+@conditional
+def test_every_parameter_learns(network, conditional):
+    """A bias before a batch norm cannot matter, so only weights must have a gradient that is not zero."""
+    halo = model(network, conditional=conditional).train()
+    nn.init.normal_(halo.action_head.per_action)  # zero at first, which holds the gradient of its layer back once
+    for head in (halo.content.head, halo.position.head, halo.momentum.head):
+        nn.init.normal_(head.logvar.weight, std=0.1)
+    halo.losses(batch()).total.backward()
+    for name, p in halo.named_parameters():
+        if p.numel():
+            assert p.grad is not None, name
+            assert bool(torch.isfinite(p.grad).all()), name
+            assert p.dim() == 1 or float(p.grad.abs().max()) > 0, name
+
+
+@networks
+def test_parameters_per_action_have_it_first(network):
+    halo = model(network)
+    found = [name for name, p in halo.named_parameters() if is_per_action(name) and p.shape[0] == len(ACTIONS)]
+    assert found == [name for name, _ in halo.named_parameters() if is_per_action(name)]
+    for part in ("operator.", "position.", "momentum.", "decoder.", "action_head."):
+        assert any(name.startswith(part) for name in found), part
+    sizes = {name: p.shape for name, p in halo.named_parameters()}
+    for name, p in model(network, actions=ACTIONS[:2]).named_parameters():
+        assert is_per_action(name) or p.shape == sizes[name], f"{name} depends on the number of actions"
+
+
+@networks
+def test_an_action_moves_alike_wherever_it_is_listed(network):
+    """A run that knows the actions in another order, and one more, gives the old actions as they were."""
+    base = model(network, seed=1).eval()
+    for p in base.parameters():
+        nn.init.normal_(p, std=0.2)
+    mine = ("cast", "jump", "walk")
+    tuned = model(network, actions=mine, seed=2).eval()
+    adopt(tuned, base, mine, ACTIONS)
+    frames, times = torch.rand(2, 8, 3, 16, 16), torch.arange(8, dtype=torch.float64).expand(2, -1)
+    with torch.no_grad():
+        for name in ("walk", "cast"):
+            old, new = (torch.full((2,), names.index(name)) for names in (ACTIONS, mine))
+            torch.testing.assert_close(
+                tuned.reconstruct(frames, times, new), base.reconstruct(frames, times, old), atol=1e-6, rtol=0
+            )
+        logits, known = tuned.recognise(frames), base.recognise(frames)
+        torch.testing.assert_close(logits[:, [2, 0]], known[:, [0, 2]])
+        torch.testing.assert_close(logits[:, 1], known[:, 0], msg="an action that is new starts as the first one")
+
+
+@pytest.mark.parametrize(
+    ("network", "size"), [("paper", (20, 16)), ("paper", (16, 28)), ("paper-mnist", (8, 16)), ("paper-mnist", (18, 16))]
+)
+def test_sizes_that_the_papers_networks_cannot_take(network, size):
+    with pytest.raises(ConfigError, match=rf"{network} takes .* multiples of \d.* not {size[0]}x{size[1]}"):
+        model(network, size)
+
+
+def test_the_papers_digits_are_28_pixels():
+    halo = model("paper-mnist", (28, 28), channels=1, conditional=False).eval()
+    assert halo.encoder[:3](torch.zeros(1, 1, 28, 28)).shape == (1, 16, 4, 4)
+    frames, times = torch.rand(1, 4, 1, 28, 28), torch.arange(4, dtype=torch.float64)[None]
+    assert halo.reconstruct(frames, times, torch.tensor([0])).shape == (1, 4, 1, 28, 28)
+
+
+def test_the_papers_layers_are_those_of_the_tables():
+    """Kernels, strides and widths of tables 3-5 at the sizes the docstring names, built without memory."""
+    with torch.device("meta"):
+        halo = model("paper", (64, 64), width=256, features=2048, content=256, d=6)
+    convolutions = [
+        (m.out_channels, m.kernel_size[0], m.stride[0], m.padding[0]) for m in modules(halo.encoder, nn.Conv2d)
+    ]
+    assert convolutions == [(256, 5, s, 2) for s in (1, 2, 2, 2, 1)]
+    linears = [(m.in_features, m.out_features) for m in modules(halo.encoder, nn.Linear)]
+    assert linears == [(256 * 8 * 8, 4096), (4096, 2048), (2048, 2048)]
+    transposed = [(m.out_channels, m.kernel_size[0], m.stride[0]) for m in modules(halo.decoder, nn.ConvTranspose2d)]
+    assert transposed == [(256, 5, 2)] * 3 + [(3, 5, 1)]
+    assert [m.hidden_size for m in modules(halo.content, nn.LSTM)] == [256]
+    assert [m.kernel_size[0] for m in modules(halo.momentum, nn.Conv1d)] == [3]
+
+
+def test_the_papers_digit_layers_are_those_of_the_tables():
+    with torch.device("meta"):
+        halo = model(
+            "paper-mnist", (28, 28), channels=1, width=32, features=256, window=4, d=20, blocks=1, conditional=False
+        )
+    assert [m.out_channels for m in modules(halo.encoder, nn.Conv2d)] == [32, 64, 128]
+    assert [m.out_features for m in modules(halo.encoder, nn.Linear)] == [4096, 256]
+    transposed = [(m.out_channels, m.kernel_size[0], m.stride[0]) for m in modules(halo.decoder, nn.ConvTranspose2d)]
+    assert transposed == [(128, 3, 1), (64, 5, 2), (32, 5, 2), (1, 5, 1)]
+    assert [m.out_features for m in modules(halo.position, nn.Linear)] == [320, 20, 20, 20]
+    assert [m.kernel_size[0] for m in modules(halo.momentum, nn.Conv1d)] == [4]
+
+
+def modules(part, kind):
+    return [m for m in part.modules() if isinstance(m, kind)]

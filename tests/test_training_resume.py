@@ -1,0 +1,145 @@
+"""Exact resume: a run killed at any moment and gone on with ends in the weights of the undisturbed run, bit for bit."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kinema.data.registry import build_source
+from kinema.training.loop import Progress, train
+from kinema.training.metrics_log import read_metrics
+from kinema.training.run import build_model
+from kinema.verbs.train import domain_of
+from tiny import TINY, tiny_recipe, words
+
+SOURCES = {
+    "sprites": {"data.size": "16"},
+    "balls": {"data.source": "balls", "data.size": "32", "data.length": "5", "data.clips": "30"},
+}
+"""Windows begin at random in a cycle that wraps around, and at random inside a clip."""
+
+
+class Interrupted(Exception):
+    pass
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def trained(folder: Path, source: str, steps: int, interrupted_after: tuple[int, ...] = ()) -> dict[str, Tensor]:
+    """The weights of a run that is interrupted after these steps, each time gone on with by a new model."""
+    settings = {key.replace(".", "__"): value for key, value in SOURCES[source].items()}
+    recipe = tiny_recipe(**settings, training__steps=str(steps), training__checkpoint_every="3")
+    data = build_source(recipe.source, recipe.data, "train")
+
+    def stop(progress: Progress, model: nn.Module) -> None:
+        if progress.step == after:
+            raise Interrupted
+
+    for after in interrupted_after:
+        torch.manual_seed(1)
+        with pytest.raises(Interrupted):
+            train(build_model(recipe, domain_of(data)), data, recipe.training, folder, (stop,))
+    after = 0
+    torch.manual_seed(1)
+    return train(build_model(recipe, domain_of(data)), data, recipe.training, folder, (stop,)).state_dict()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_interrupted_runs_end_in_the_same_weights(tmp_path: Path, source: str) -> None:
+    undisturbed = trained(tmp_path / "whole", source, 14)
+    for name, moments in (("a", (1,)), ("b", (3,)), ("c", (7, 8, 13)), ("d", (14,))):
+        assert same(trained(tmp_path / name, source, 14, moments), undisturbed)
+        assert [line["step"] for line in read_metrics(tmp_path / name / "metrics.jsonl")] == list(range(1, 15))
+    assert not same(trained(tmp_path / "shorter", source, 13), undisturbed)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_windows_begin_at_random(source: str) -> None:
+    from kinema.training.loop import _draw
+    from kinema.training.sampler import StepSampler
+
+    recipe = tiny_recipe(**{key.replace(".", "__"): value for key, value in SOURCES[source].items()})
+    data = build_source(recipe.source, recipe.data, "train")
+    sampler = StepSampler(len(data), 64, 0)
+    batch = _draw(data, sampler, 0, torch.device("cpu"))
+    begun = data.frames(sampler.clips(0), torch.zeros(64, 1, dtype=torch.int64))[:, 0]
+    elsewhere = (batch.frames[:, 0] != begun).flatten(1).any(1)
+    assert 0.4 < elsewhere.float().mean() < 1
+
+
+COMMAND = """
+import os, signal, sys
+from pathlib import Path
+from kinema.cli import main
+
+half_of = int(sys.argv.pop(1))
+write_bytes = Path.write_bytes
+
+
+def write_half(path, data):
+    if path.name == "optimizer.safetensors" and f"{half_of:08d}" in path.parent.name:
+        write_bytes(path, data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write_bytes(path, data)
+
+
+Path.write_bytes = write_half
+main()
+"""
+"""The command, killed when half of a checkpoint's second file is written: that of the step given first, 0 for none."""
+
+
+def start(out: Path, source: str, half_of: int, resume: bool) -> subprocess.Popen[bytes]:
+    settings = {**TINY, **SOURCES[source], "training.steps": "60", "training.checkpoint_every": "5"}
+    command = ["train", "halo-demo", "--out", str(out), "--quiet", *words(settings), *["--resume"] * resume]
+    arguments = [sys.executable, "-c", COMMAND, str(half_of), *command]
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(out: Path, source: str, resume: bool) -> dict[str, Tensor]:
+    _, errors = (process := start(out, source, 0, resume)).communicate(timeout=240)
+    assert process.returncode == 0, errors.decode()
+    return load_file(out / "model.safetensors")
+
+
+def kill_at(out: Path, source: str, step: int, delay: float, resume: bool) -> None:
+    """SIGKILL, `delay` seconds after the log has come to `step`."""
+    process = start(out, source, 0, resume)
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        if (lines := read_metrics(out / "metrics.jsonl")) and lines[-1]["step"] >= step:
+            time.sleep(delay)
+            break
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "the run was over before it was killed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "kills"), [("sprites", 4), ("balls", 1)])
+def test_killed_runs_end_in_the_same_weights(tmp_path: Path, source: str, kills: int) -> None:
+    undisturbed = finish(tmp_path / "whole", source, resume=False)
+    out, moments = tmp_path / "killed", random.Random(source)
+    half_of = 5 * moments.randint(2, 4)
+    process = start(out, source, half_of, resume=False)
+    assert process.wait(timeout=240) == -signal.SIGKILL
+    left = sorted(path.name for path in (out / "state").iterdir())
+    assert left[-1] == f"step-{half_of - 5:08d}"
+    assert len(left) == 2, "half a checkpoint lies beside the whole one"
+    for step in sorted(moments.randint(half_of + 1, 50) for _ in range(kills)):
+        kill_at(out, source, step, moments.uniform(0, 0.02), resume=True)
+        assert not (out / "model.safetensors").exists()
+    weights = finish(out, source, resume=True)
+    assert same(weights, undisturbed)
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert [line["step"] for line in read_metrics(out / "metrics.jsonl")] == list(range(1, 61))
+    assert [path.name for path in (out / "state").iterdir()] == ["step-00000060"]
