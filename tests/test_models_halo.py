@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from kinema.clip import ClipBatch
 from kinema.errors import ConfigError
@@ -11,6 +11,7 @@ from kinema.maths.hamiltonian import symplectic_form
 from kinema.models.base import Domain
 from kinema.models.halo import Halo, HaloConfig
 from kinema.nn.operators import OPERATORS
+from kinema.nn.priors import PRIORS
 from toy import Toy
 
 ACTIONS = ("walk", "slash", "cast")
@@ -148,6 +149,22 @@ def test_likelihood_of_some_frames_is_unbiased(monkeypatch):
     assert abs(float(difference.mean())) < 4 * standard_error
 
 
+def test_a_momentum_read_alone_sees_one_frame(monkeypatch):
+    """With every clip read as if no frame came before t, the objective is that of clips cut to begin at t."""
+    monkeypatch.setattr(Gaussian, "sample", lambda self: self.mean)
+    found = []
+    for options in ({"alone": 1.0}, {"alone": 0.0}):
+        halo = model(**options)
+        torch.manual_seed(0)
+        found.append(halo.losses(batch()).terms)
+    torch.manual_seed(0)
+    at, frames = torch.randint(T, (B,)), batch().frames.float() / 255
+    momentum = halo.infer(frames[torch.arange(B), at][:, None], torch.zeros(B, dtype=torch.long), ACTION).momentum
+    torch.testing.assert_close(found[0]["kl_momentum"], momentum.kl().mean())
+    assert differ(found[0]["kl_momentum"], found[1]["kl_momentum"])
+    assert not differ(found[0]["kl_position"], found[1]["kl_position"])
+
+
 def test_action_head_leaves_the_encoder_alone():
     halo = model().requires_grad_(True).train()
     halo.losses(batch()).terms["action"].backward()
@@ -201,7 +218,7 @@ def test_only_a_conditional_posterior_depends_on_the_action():
 @pytest.mark.parametrize("operator", ["definite", "orthogonal"])
 def test_actions_that_do_not_move_stay_at_zero_for_ever(operator):
     halo = model(operator=operator)
-    state = halo.state(torch.randn(B, D), torch.randn(B, D), ACTION)
+    state = halo.mean_state(halo.encode(clips()), 3, ACTION)
     times = torch.tensor([0.0, 1.0, -7.5, 100_000.0], dtype=torch.float64)
     moved = halo.flow(state, times)
     still = ~torch.nn.functional.one_hot(ACTION, 3).bool()
@@ -209,16 +226,47 @@ def test_actions_that_do_not_move_stay_at_zero_for_ever(operator):
     assert bool(moved.transpose(1, 2)[~still].all())
 
 
-def test_states_of_conditional_and_unconditional_models():
-    """One subspace of d + d, the others empty; or all of them, each with its own d of the positions and momenta."""
-    q, p = torch.randn(B, D), torch.randn(B, D)
-    state = model().state(q, p, ACTION)
-    assert state.shape == (B, 3, 2 * D)
-    assert torch.equal(state[torch.arange(B), ACTION], torch.cat([q, p], dim=1))
-    q, p = torch.randn(B, 2 * D), torch.randn(B, 2 * D)
-    state = model(conditional=False).state(q, p, None)
-    assert state.shape == (B, 2, 2 * D)
-    assert torch.equal(state[:, 1], torch.cat([q[:, D:], p[:, D:]], dim=1))
+def posterior_state(halo, frames, at, action):
+    """The state of a posterior's means: one subspace of d + d, the others empty; or each block's share of them."""
+    posterior = halo.infer(frames, torch.full((len(frames),), at), action)
+    q, p = posterior.position.mean, posterior.momentum.mean
+    state = torch.zeros(len(frames), halo.count, 2 * D)
+    for b in range(len(frames)):
+        for block in [int(action[b])] if halo.config.conditional else range(halo.count):
+            mine = slice(0, D) if halo.config.conditional else slice(block * D, (block + 1) * D)
+            state[b, block] = torch.cat([q[b, mine], p[b, mine]])
+    return state
+
+
+@both
+def test_states_of_conditional_and_unconditional_models(conditional):
+    halo = model(conditional=conditional)
+    expected = posterior_state(halo, clips(), 3, ACTION)
+    torch.testing.assert_close(halo.mean_state(halo.encode(clips()), 3, ACTION), expected)
+    torch.testing.assert_close(halo.phase(clips(), irregular(), ACTION)[:, 3], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_learned_prior_flows_with_the_state(seed):
+    """KL of the state at time t, carried back to the clip's beginning with its whole covariance."""
+    torch.manual_seed(seed)
+    prior, operator = PRIORS["learned"](2, D).double(), OPERATORS["definite"](2, D, 8.0).double()
+    mean, logvar, times = torch.randn(B, 2, 2 * D).double(), torch.randn(B, 2, 2 * D).double(), irregular(B, 1)
+    back = operator.propagator(-times)[:, 0]
+    covariance = back @ logvar.exp().diag_embed() @ back.mT
+    carried = MultivariateNormal((back @ mean[..., None])[..., 0], 0.5 * (covariance + covariance.mT))
+    start = prior.at_start()
+    first = MultivariateNormal(start.mean.expand_as(mean), start.logvar.exp().diag_embed().expand_as(covariance))
+    moving = torch.tensor([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=torch.float64)
+    found = prior.divergence(Gaussian(mean, logvar), back, moving)["kl_state"]
+    torch.testing.assert_close(found, (kl_divergence(carried, first) * moving).sum(1))
+
+
+def test_the_standard_prior_is_the_unit_normal():
+    start = PRIORS["standard"](3, D).at_start()
+    assert start.mean.shape == (3, 2 * D)
+    assert not bool(start.mean.any())
+    assert not bool(start.logvar.any())
 
 
 @both
@@ -295,15 +343,14 @@ def test_an_animated_image_begins_with_its_own_state(conditional):
     halo, images = model(conditional=conditional), clips()[:, 0]
     times = torch.tensor([[0.0, 1.5, -2.0]], dtype=torch.float64).expand(B, -1)
     shown = halo.animate_images(images, ACTION, times)
-    posterior = halo.infer(images[:, None], torch.zeros(B, dtype=torch.long), ACTION)
-    state = halo.state(posterior.position.mean, posterior.momentum.mean, ACTION)
-    torch.testing.assert_close(shown[:, 0], halo.decode(posterior.content.mean, state[:, None])[:, 0])
+    state, z = posterior_state(halo, images[:, None], 0, ACTION), halo.content(halo.encode(images[:, None])).mean
+    torch.testing.assert_close(shown[:, 0], halo.decode(z, state[:, None])[:, 0])
     assert differ(shown[:, 0], shown[:, 1])
     if conditional:
         assert differ(shown, halo.animate_images(images, (ACTION + 1) % 3, times))
 
 
-@pytest.mark.parametrize("key", ["operator", "network"])
+@pytest.mark.parametrize("key", ["operator", "network", "prior"])
 def test_unknown_choices_are_refused(key):
     with pytest.raises(ConfigError, match=rf"model\.{key}: no {key} is called 'nonsense'; known: "):
         model(**{key: "nonsense"})

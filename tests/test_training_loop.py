@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ class Walker(nn.Module):
         self.place = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
     def forward(self, frames: Tensor, times: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": self.place, "mse": self.place.detach() ** 2}
+        return {"loss": 1.0 * self.place, "mse": self.place.detach() ** 2}
 
 
 class Noisy(nn.Module):
@@ -69,7 +70,7 @@ def test_learning_rate_rises_linearly_and_falls_along_a_cosine() -> None:
     for step in range(9):
         fall = (1 + math.cos(math.pi * step / 1000)) / 2
         assert rates[step] == pytest.approx(0.5 * fall * (step + 1) / 10, rel=1e-12)
-    assert all(later < earlier for earlier, later in zip(rates[9:], rates[10:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[9:]))
     assert rates[500] == pytest.approx(0.25)
     assert 0 < rates[-1] < 0.5 * 1e-5
     constant = settings(steps=1000, warmup=0, learning_rate=0.5, cosine=False)

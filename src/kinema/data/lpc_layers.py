@@ -63,9 +63,7 @@ class Layers:
         """
         stages, before = [np.zeros(self.ink.shape[1:], np.uint8)], [-1] * worn.shape[1]
         for sheets in worn.tolist():
-            shared = next(
-                (i for i, pair in enumerate(zip(sheets, before, strict=True)) if len({*pair}) > 1), len(sheets)
-            )
+            shared = [*map(ne, sheets, before), True].index(True)
             del stages[shared + 1 :]
             for sheet in sheets[shared:]:
                 stages.append(self.over(stages[-1], sheet))

@@ -96,17 +96,16 @@ def animate(
 
 
 def sample(model: Halo, actions: Sequence[str], frames: int, seed: int) -> list[VideoClip]:
-    """New clips from the prior: content, position and momentum drawn from N(0, I), one clip for each of `actions`."""
+    """New clips, one for each of `actions`: the content drawn from N(0, I), the motion's first state from its prior."""
     generator = torch.Generator().manual_seed(seed)
-    c, count = model.config, len(actions)
     index, device = torch.cat([action_index(model, name) for name in actions]), device_of(model)
-    n = c.d if c.conditional else c.d * model.count
-    z = torch.randn(count, c.content, generator=generator)
-    q, p = torch.randn(count, n, generator=generator), torch.randn(count, n, generator=generator)
+    prior = model.prior.at_start()
+    z = torch.randn(len(actions), model.config.content, generator=generator).to(device)
+    noise = torch.randn(len(actions), *prior.mean.shape, generator=generator).to(device)
     times = torch.arange(frames, dtype=torch.float64, device=device)
     with torch.inference_mode():
-        states = model.flow(model.state(q.to(device), p.to(device), index), times)
-        shown = model.decode(z.to(device), states)
+        state = prior.mean.to(device) + (0.5 * prior.logvar).exp().to(device) * noise
+        shown = model.decode(z, model.flow(state * model.moving(index)[..., None], times))
     nothing = torch.zeros(1, 3, *model.domain.size)
     blank = VideoClip(nothing, nothing[:, :1], name="sample", fps=model.domain.fps)
     return [

@@ -25,6 +25,7 @@ from kinema.maths.gaussian import Gaussian, negative_log_likelihood
 from kinema.models.base import Domain, Losses
 from kinema.nn.networks import NETWORKS, Shape
 from kinema.nn.operators import OPERATORS
+from kinema.nn.priors import PRIORS
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,11 @@ class HaloConfig:
     """Weight of KL(z). Above 1 it is a bottleneck that keeps the action out of the content."""
     state_weight: float = 1.0
     """Weight of KL(q) and KL(p)."""
-    consistency: float = 0.0
-    """Weight of the swap's consistency: content and motion of two clips, decoded together, must be read as they were."""
+    prior: str = "standard"
+    """What the state is drawn from: standard, N(0, I) at any one time (the paper's); learned, a Gaussian for each
+    action at the beginning of a clip, for clips that begin alike."""
+    alone: float = 0.0
+    """Share of the clips, in training, whose momentum is read without the frames before t, as for a single picture."""
     action_weight: float = 1.0
     """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
 
@@ -84,12 +88,18 @@ class Halo(nn.Module):
 
     def __init__(self, config: HaloConfig, domain: Domain) -> None:
         super().__init__()
-        for kind, name, known in (("operator", config.operator, OPERATORS), ("network", config.network, NETWORKS)):
+        choices = (
+            ("operator", config.operator, OPERATORS),
+            ("network", config.network, NETWORKS),
+            ("prior", config.prior, PRIORS),
+        )
+        for kind, name, known in choices:
             if name not in known:
                 raise ConfigError(f"model.{kind}: no {kind} is called {name!r}; known: {', '.join(known)}")
         self.config, self.domain = config, domain
         self.count = len(domain.actions) if config.conditional else config.blocks
         self.operator = OPERATORS[config.operator](self.count, config.d, config.period)
+        self.prior = PRIORS[config.prior](self.count, config.d)
         shape = Shape(
             channels=domain.channels,
             size=domain.size,
@@ -139,17 +149,23 @@ class Halo(nn.Module):
         """Logits of the action seen in each clip."""
         return self.action_head(self.encode(frames))
 
-    # --- generation ------------------------------------------------------------------------------------------------
+    def moving(self, action: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
+        """1 for the operators that move: the action's, or all of an unconditional model."""
+        if self.config.conditional:
+            return functional.one_hot(action, self.count).to(self.operator.dtype)
+        return torch.ones(len(action), self.count, dtype=self.operator.dtype, device=action.device)
 
-    def state(
-        self, q: Float[Tensor, "B n"], p: Float[Tensor, "B n"], action: Int[Tensor, " B"] | None
-    ) -> Float[Tensor, "B K n2"]:
-        """The states of all operators: those that do not move are zero (eq. 2)."""
-        if not self.config.conditional:
-            return torch.cat([q.unflatten(1, (self.count, -1)), p.unflatten(1, (self.count, -1))], dim=-1)
-        assert action is not None  # callers of a conditional model have one
-        moving = functional.one_hot(action, self.count).to(q.dtype)
-        return moving[..., None] * torch.cat([q, p], dim=-1)[:, None]
+    def state_gaussian(self, recent: Float[Tensor, "B w h"], action: Int[Tensor, " B"]) -> Gaussian:
+        """The posterior of position and momentum of every operator, (B, K, 2d); only what moves means anything."""
+        position, momentum = self.state_posterior(recent, action if self.config.conditional else None)
+        halves = [
+            torch.cat([q.unflatten(1, (-1, self.config.d)), p.unflatten(1, (-1, self.config.d))], dim=-1)
+            for q, p in ((position.mean, momentum.mean), (position.logvar, momentum.logvar))
+        ]
+        mean, logvar = (half.expand(-1, self.count, -1) for half in halves)
+        return Gaussian(mean, logvar)
+
+    # --- generation ------------------------------------------------------------------------------------------------
 
     def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, "*B T"]) -> Float[Tensor, "B T K n"]:
         """The trajectory through `state` at `times`, counted from it."""
@@ -162,8 +178,7 @@ class Halo(nn.Module):
     def mean_state(self, h: Float[Tensor, "B T h"], at: int, action: Int[Tensor, " B"]) -> Float[Tensor, "B K n"]:
         """The most likely state at frame `at` of clips with the features `h`."""
         where = torch.full((h.shape[0],), at, device=h.device)
-        position, momentum = self.state_posterior(self.recent(h, where), action if self.config.conditional else None)
-        return self.state(position.mean, momentum.mean, action)
+        return self.state_gaussian(self.recent(h, where), action).mean * self.moving(action)[..., None]
 
     def phase(
         self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None
@@ -213,55 +228,42 @@ class Halo(nn.Module):
         at = torch.randint(length, (count,), device=rows.device)
         h = self._encode_some(batch.frames, at)
         action = batch.factors["action"]
-        position, momentum = self.state_posterior(h[:, : c.window], action if c.conditional else None)
+        posterior = self.state_gaussian(h[:, : c.window], action)
         content = self.content(h[:, c.window :])
         shown = self._some(count, length, c.decoded_frames, rows.device)
         target = batch.frames[rows, shown].float() / 255
-        state = self.state(position.sample(), momentum.sample(), action if c.conditional else None)
         times = batch.times[rows, shown] - batch.times[rows, at[:, None]]
-        z = content.sample()
-        prediction = self.decode(z, self.flow(state, times))
+        state = posterior.sample() * self.moving(action)[..., None]
+        prediction = self.decode(content.sample(), self.flow(state, times))
         error = (prediction.float() - target).square().flatten(1).sum(1) * (length / shown.shape[1])
         values = length * target[0, 0].numel()
         logits = self.action_head(h[:, c.window :].detach())
+        elapsed = batch.times[rows, at[:, None]] - batch.times[:, :1]
         terms = {
             "likelihood": negative_log_likelihood(error, values, c.std).mean(),
             "kl_content": content.kl().mean(),
-            "kl_position": position.kl().mean(),
-            "kl_momentum": momentum.kl().mean(),
+            **{name: kl.mean() for name, kl in self._state_kl(posterior, elapsed, action).items()},
             "action": functional.cross_entropy(logits.float(), action),
         }
-        weights = {"kl_content": c.content_weight, "kl_position": c.state_weight, "kl_momentum": c.state_weight}
-        if c.consistency:
-            terms["consistency"] = self._consistency(z.detach(), state.detach(), action).mean()
-            weights["consistency"] = c.consistency
+        weights = dict.fromkeys(("kl_position", "kl_momentum", "kl_state"), c.state_weight)
+        weights["kl_content"] = c.content_weight
         total = sum(weights.get(name, 1.0) * term for name, term in terms.items() if name != "action")
         terms["mse"] = error.mean() / values
         return Losses(total + c.action_weight * terms["action"], terms)
+
+    def _state_kl(
+        self, posterior: Gaussian, elapsed: Float[Tensor, "B 1"], action: Int[Tensor, " B"]
+    ) -> dict[str, Float[Tensor, " B"]]:
+        """KL of the state's posterior, `elapsed` frames after the clip's beginning, from the prior there."""
+        with torch.autocast(elapsed.device.type, enabled=False):
+            back = self.operator.propagator(-elapsed)[:, 0]
+            full = Gaussian(posterior.mean.to(back.dtype), posterior.logvar.to(back.dtype))
+            return self.prior.divergence(full, back, self.moving(action))
 
     def forward(self, frames: Tensor, times: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         """`losses` in plain tensors, which is what Fabric can hand through its wrappers; the total is ``loss``."""
         losses = self.losses(ClipBatch(frames, times, factors))
         return {"loss": losses.total, **losses.terms}
-
-    def _consistency(
-        self, z: Float[Tensor, "B z"], state: Float[Tensor, "B K n"], action: Int[Tensor, " B"]
-    ) -> Float[Tensor, " B"]:
-        """-log q(z', s | frames decoded from another clip's content z' and this clip's motion s), in nats.
-
-        Not the paper's: content and motion are independent in the generative model, so the posterior must find both
-        again in any combination of them. It keeps what belongs to the content (a view, say) out of the motion.
-        """
-        z = z.roll(1, 0)
-        steps = torch.arange(1 - self.config.window, 1, device=z.device).double()
-        h = self.encode(self.decode(z, self.flow(state, steps)))
-        position, momentum = self.state_posterior(h, action if self.config.conditional else None)
-        q, p = state.chunk(2, dim=-1)
-        if self.config.conditional:
-            rows = torch.arange(len(action), device=action.device)
-            q, p = q[rows, action], p[rows, action]
-        found = (self.content(h).nll(z), position.nll(q.flatten(1)), momentum.nll(p.flatten(1)))
-        return found[0] + found[1] + found[2]
 
     def _some(self, count: int, length: int, wanted: int, device: torch.device) -> Int[Tensor, "B n"]:
         """`wanted` different frames of each clip, drawn at random and in order; all of them where wanted is 0."""
@@ -277,4 +279,6 @@ class Halo(nn.Module):
         content = self._some(frames.shape[0], frames.shape[1], c.content_frames, frames.device)
         steps = torch.cat([window, content], dim=1)
         h = self.encode(frames[rows, steps.clamp(min=0)].float() / 255)
-        return h * (steps >= 0)[..., None]
+        known = steps >= 0
+        known[:, : c.window - 1] &= torch.rand(len(h), 1, device=h.device) >= c.alone
+        return h * known[..., None]

@@ -18,6 +18,8 @@ class TrainingConfig:
     """Optimizer steps of the whole run."""
     batch: int = 32
     """Clips per step and device."""
+    random_start: bool = True
+    """Whether windows of clips that are cycles begin anywhere in them; false: at the first frame, as in the paper."""
     learning_rate: float = 1e-3
     """Peak step size of Adam."""
     warmup: int = 50

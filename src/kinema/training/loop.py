@@ -65,7 +65,7 @@ def train(
     for step in range(done, config.steps):
         _set_rate(optimizer, config, step)
         torch.manual_seed(fold(config.seed, step, fabric.global_rank))
-        batch = _draw(source, sampler, step, fabric.device)
+        batch = draw_batch(source, sampler, step, config.random_start, fabric.device)
         optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = wrapped(batch.frames, batch.times, dict(batch.factors))
         fabric.backward(terms["loss"])
@@ -116,7 +116,7 @@ def prepare_device(model: nn.Module, fabric: Fabric, config: TrainingConfig) -> 
     for name in ("encoder", "decoder"):
         part = getattr(model, name, None)
         if isinstance(part, nn.Module):
-            part.to(memory_format=torch.channels_last)
+            part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] -- torch does not type it
             if config.compile:
                 part.compile()
 
@@ -129,11 +129,12 @@ def _on_device(source: Source, device: torch.device) -> Source:
     return source.to(device) if source.nbytes() < free / 2 else source
 
 
-def _draw(source: Source, sampler: StepSampler, step: int, device: torch.device) -> ClipBatch:
-    """The batch of a step: whole windows, begun anywhere in a cycle or wherever the clip leaves room."""
+def draw_batch(source: Source, sampler: StepSampler, step: int, anywhere: bool, device: torch.device) -> ClipBatch:
+    """The batch of a step: whole windows, begun in a cycle `anywhere` or first, in a film wherever there is room."""
     clips = sampler.clips(step)
     counts = source.frame_counts()[clips]
-    room = counts if source.periodic else (counts - source.span + 1).clamp(min=1)
+    cycle = counts if anywhere else torch.ones_like(counts)
+    room = cycle if source.periodic else (counts - source.span + 1).clamp(min=1)
     return source.window(clips, sampler.draw(step, room)).to(device)
 
 

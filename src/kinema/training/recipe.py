@@ -117,15 +117,17 @@ def build_recipe(tree: Mapping[str, Any], name: str) -> Recipe:
     Raises ConfigError for an unknown key, naming the nearest one, and for a value of the wrong kind.
     """
     _known_keys(tree, [f.name for f in dataclasses.fields(Recipe) if f.name != "source"], name, "")
-    family, data = tree.get("family", "halo"), dict(tree.get("data") or {})
-    source = data.pop("source", "sprites")
+    family, data = tree.get("family", "halo"), tree.get("data") or {}
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{name}: data must be a mapping of keys to values")
+    source = data.get("source", "sprites")
     for kind, value, known in (("family", family, FAMILIES), ("data.source", source, SOURCES)):
         if value not in known:
             raise ConfigError(f"{name}: {kind} {value!r} is unknown; {_nearest(str(value), list(known))}")
     return Recipe(
         family=family,
         source=source,
-        data=typed(config_class(source), data, name, "data"),
+        data=typed(config_class(source), {key: data[key] for key in data if key != "source"}, name, "data"),
         model=typed(FAMILIES[family].config, tree.get("model") or {}, name, "model"),
         training=typed(TrainingConfig, tree.get("training") or {}, name, "training"),
         stands_for=str(tree.get("stands_for", "")),

@@ -114,7 +114,7 @@ def sample(
     seed: int = 0,
     scale: int = 1,
 ) -> list[VideoClip]:
-    """Draw new clips from the model: content and motion both from the prior N(0, I).
+    """Draw new clips from the model: content and motion both from their priors.
 
     Args:
         run: A run directory, or builtin:sprites.

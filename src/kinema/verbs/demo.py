@@ -12,7 +12,7 @@ from kinema.errors import RunError
 from kinema.evaluation.swap import draw_pairs
 from kinema.evaluation.table import table, write_whole
 from kinema.files import write_clip
-from kinema.training.recipe import read_recipe
+from kinema.training.recipe import build_recipe, override, read_recipe
 from kinema.training.run import CONFIG, load_run, read_config
 from kinema.verbs.apply import swap
 from kinema.verbs.train import evaluate, train
@@ -65,10 +65,12 @@ def demo(*, out: str = "demo", seed: int = 0, quiet: bool = False) -> dict[str, 
 
 
 def _make_room(folder: Path, run: Path) -> None:
-    """Delete the run of an earlier demo. Raises RunError where the folder holds anything else."""
+    """Delete the run of an earlier demo. Raises RunError where it is not exactly what a demo would make again."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    purpose = read_recipe(RECIPE)["stands_for"]
-    if not (run / CONFIG).is_file() or read_config(run)[0].stands_for != purpose:
+    if not (run / CONFIG).is_file():
         raise RunError(f"{folder}: exists and is not a demo; give --out a new folder")
+    found, _, _ = read_config(run)
+    if found != build_recipe(override(read_recipe(RECIPE), {"training.seed": str(found.training.seed)}), RECIPE):
+        raise RunError(f"{run}: a run that is not a demo of this version; give --out a new folder")
     shutil.rmtree(run)
