@@ -47,6 +47,13 @@ def test_unitary_is_orthogonal_and_symplectic(scale):
     torch.testing.assert_close(u.mT @ J @ u, J.expand_as(u), atol=1e-13, rtol=0)
 
 
+def test_unitary_stays_well_conditioned():
+    """In single precision too, where entries of 1e6 would leave nothing of the identity in I + X."""
+    u = hamiltonian.unitary(1e6 * draw(4, D, D).float(), 1e6 * draw(4, D, D, seed=1).float())
+    torch.testing.assert_close(u.mT @ u, torch.eye(2 * D).expand_as(u), atol=1e-5, rtol=0)
+    assert float((u + torch.eye(2 * D)).abs().amax((1, 2)).min()) > 1e-2, "it has not run into its limit, -I"
+
+
 def test_unitary_depends_on_the_skew_part_of_a_and_the_symmetric_part_of_b():
     x = 0.01 * draw(D, D)
     eye = torch.eye(2 * D, dtype=torch.float64)

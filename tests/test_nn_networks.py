@@ -25,6 +25,13 @@ def model(network, size=(16, 16), actions=ACTIONS, seed=0, channels=3, **options
     return Halo(config, Domain(actions, channels, size, 8, 10.0))
 
 
+def shake(halo):
+    """Weights large enough for everything to depend on what it may depend on, all the way through the layers."""
+    for p in halo.parameters():
+        if p.dim() > 1 and p.numel():
+            nn.init.normal_(p, std=2 / p[0].numel() ** 0.5)
+
+
 def batch(size=(16, 16), count=4, channels=3):
     frames = torch.randint(256, (count, 8, channels, *size), dtype=torch.uint8)
     times = torch.arange(8, dtype=torch.float64).expand(count, -1)
@@ -51,6 +58,27 @@ def test_opacity_is_a_channel_like_the_others(network):
             torch.rand(2, 4, 16, 16), torch.tensor([0, 1]), torch.tensor([[0.0, 0.5]] * 2).double()
         )
     assert made.shape == (2, 2, 4, 16, 16)
+
+
+@networks
+@conditional
+def test_clips_and_frames_do_not_meet(network, conditional):
+    """A batch gives what its clips give one by one, and each frame what it gives alone."""
+    halo = model(network, conditional=conditional).eval()
+    shake(halo)
+    frames, times = torch.rand(3, 8, 3, 16, 16), torch.rand(3, 5, dtype=torch.float64) * 8
+    action = torch.tensor([0, 1, 2])
+    with torch.no_grad():
+        together = halo.transfer(frames, frames[:, :5], times, action)
+        assert float((together[0] - together[1]).abs().max()) > 1e-3
+        for b in range(3):
+            one = slice(b, b + 1)
+            alone = halo.transfer(frames[one], frames[one, :5], times[one], action[one])
+            torch.testing.assert_close(together[one], alone, atol=1e-5, rtol=0)
+        z, states = torch.randn(3, 5), torch.randn(3, 4, halo.count, 4)
+        every = halo.decode(z, states)
+        for t in range(4):
+            torch.testing.assert_close(every[:, t], halo.decode(z, states[:, t : t + 1])[:, 0], atol=1e-5, rtol=0)
 
 
 @networks
@@ -90,8 +118,7 @@ def test_parameters_per_action_have_it_first(network, conditional):
 def test_an_action_moves_alike_wherever_it_is_listed(network):
     """A run that knows the actions in another order, and one more, gives the old actions as they were."""
     base = model(network, seed=1).eval()
-    for p in base.parameters():
-        nn.init.normal_(p, std=0.2)
+    shake(base)
     mine = ("cast", "jump", "walk")
     tuned = model(network, actions=mine, seed=2).eval()
     adopt(tuned, base, mine, ACTIONS)
@@ -102,6 +129,8 @@ def test_an_action_moves_alike_wherever_it_is_listed(network):
             torch.testing.assert_close(
                 tuned.reconstruct(frames, times, new), base.reconstruct(frames, times, old), atol=1e-6, rtol=0
             )
+            other = base.reconstruct(frames, times, (old + 1) % 3)
+            assert float((base.reconstruct(frames, times, old) - other).abs().max()) > 1e-3
         logits, known = tuned.recognise(frames), base.recognise(frames)
         torch.testing.assert_close(logits[:, [2, 0]], known[:, [0, 2]])
         torch.testing.assert_close(logits[:, 1], known[:, 0], msg="an action that is new starts as the first one")

@@ -46,7 +46,9 @@ class VideoClip:
         if self.frames.shape[1] not in (1, 3):
             raise ClipError(f"{self.name}: {self.frames.shape[1]} channels; 3 (RGB) or 1 (gray) are possible")
         if self.alpha is not None and self.alpha.shape != (length, 1, *self.frames.shape[-2:]):
-            raise ClipError(f"{self.name}: alpha is {tuple(self.alpha.shape)}; the frames need {(length, 1, *self.size)}")
+            raise ClipError(
+                f"{self.name}: alpha is {tuple(self.alpha.shape)}; the frames need {(length, 1, *self.size)}"
+            )
         if not bool(torch.isfinite(self.frames).all()):
             raise ClipError(f"{self.name}: the frames hold NaN or infinite values; finite values in [0, 1] are needed")
         if self.times is None:
@@ -128,6 +130,4 @@ class ClipBatch:
     def to(self, device: torch.device) -> "ClipBatch":
         """The batch on `device`."""
         factors = {name: value.to(device, non_blocking=True) for name, value in self.factors.items()}
-        return ClipBatch(
-            self.frames.to(device, non_blocking=True), self.times.to(device, non_blocking=True), factors
-        )
+        return ClipBatch(self.frames.to(device, non_blocking=True), self.times.to(device, non_blocking=True), factors)

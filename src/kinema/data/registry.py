@@ -19,9 +19,21 @@ class Entry:
 
 
 SOURCES: dict[str, Entry] = {
-    "sprites": Entry("procedural sprites, drawn by Kinema: 256 people x 3 actions x 3 directions", "sprites", "SpritesConfig", "Sprites"),
-    "balls": Entry("rotating balls of two colours (HALO, figures 1 and 3), drawn by Kinema", "balls", "BallsConfig", "Balls"),
-    "lpc": Entry("the 1296 characters of the Liberated Pixel Cup, composed from a folder of sheets", "lpc", "LpcConfig", "LpcSprites"),
+    "sprites": Entry(
+        "procedural sprites, drawn by Kinema: 256 people x 3 actions x 3 directions",
+        "sprites",
+        "SpritesConfig",
+        "Sprites",
+    ),
+    "balls": Entry(
+        "rotating balls of two colours (HALO, figures 1 and 3), drawn by Kinema", "balls", "BallsConfig", "Balls"
+    ),
+    "lpc": Entry(
+        "the 1296 characters of the Liberated Pixel Cup, composed from a folder of sheets",
+        "lpc",
+        "LpcConfig",
+        "LpcSprites",
+    ),
     "clips": Entry("your own clips: ACTION/clip.gif, or a sheet with tags", "folders", "FolderConfig", "FolderClips"),
 }
 

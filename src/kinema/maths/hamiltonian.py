@@ -4,8 +4,8 @@ The state is s = (q, p), positions first, last axis 2d. With a symmetric M the e
 ds/dt = H s with H = JM, J = [[0, I], [-I, 0]], so that s(t) = exp(tH) s(0) (Khan & Storkey 2022, section 3).
 
 The flow needs no solver where H is in normal form. Williamson's theorem: every positive definite M is
-M = S^-T diag(w, w) S^-1 with S symplectic and w > 0, and then exp(tH) = S R(wt) S^-1, where R turns each pair (q_i, p_i)
-by the angle w_i t. Euler's (Bloch-Messiah) decomposition writes S = U1 diag(e^r, e^-r) U2 with U1, U2 both orthogonal
+M = S^-T diag(w, w) S^-1 with S symplectic and w > 0, and then exp(tH) = S R(wt) S^-1, where R turns each pair
+(q_i, p_i) by the angle w_i t. Euler's (Bloch-Messiah) decomposition writes S = U1 diag(e^r, e^-r) U2 with U1, U2 both orthogonal
 and symplectic, that is unitary matrices in real form; those come from Cayley's transform. See de Gosson, "Symplectic
 Geometry and Quantum Mechanics", 2006, sections 2.2 and 8.3.
 """
@@ -73,7 +73,9 @@ class NormalForm:
     """w: all positive means that M is positive definite."""
 
     @classmethod
-    def squeezed(cls, u1: Tensor, r: Float[Tensor, "K d"], u2: Tensor, frequencies: Float[Tensor, "K d"]) -> "NormalForm":
+    def squeezed(
+        cls, u1: Tensor, r: Float[Tensor, "K d"], u2: Tensor, frequencies: Float[Tensor, "K d"]
+    ) -> "NormalForm":
         """S = U1 diag(e^r, e^-r) U2, whose inverse needs no solve: the factors of it are transposes."""
         z = torch.cat([r, -r], dim=-1).exp()
         return cls((u1 * z[:, None, :]) @ u2, (u2.mT / z[:, None, :]) @ u1.mT, frequencies)
@@ -87,13 +89,30 @@ class NormalForm:
         """exp(tH) = S R(wt) S^-1 at any real times.
 
         The angle is formed and reduced in double precision, whatever the precision of the rest: at t = 100,000 single
-        precision would leave two digits of it.
+        precision would leave two digits of it. Written out, exp(tH) is a sum of cos(w_i t) and sin(w_i t), each times
+        one constant matrix, so that all times together are one matrix product.
         """
+        waves = self.waves(times)
+        (sq, sp), (iq, ip) = self.frame.mT.chunk(2, dim=-2), self.inverse.chunk(2, dim=-2)
+        cosine = sq[..., :, None] * iq[..., None, :] + sp[..., :, None] * ip[..., None, :]
+        sine = sq[..., :, None] * ip[..., None, :] - sp[..., :, None] * iq[..., None, :]
+        basis = torch.cat([cosine, sine], dim=-3).flatten(-2)  # (K, 2d, n n)
+        every = waves.flatten(0, -3).transpose(0, 1) @ basis
+        return every.transpose(0, 1).unflatten(-1, self.frame.shape[-2:]).reshape(*times.shape, *self.frame.shape)
+
+    def waves(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n"]:
+        """cos(w_i t), then sin(w_i t)."""
         angle = torch.remainder(times.double()[..., None, None] * self.frequencies.double(), 2 * math.pi)
-        angle = angle.to(self.frame.dtype)
-        cos, sin = angle.cos()[..., None], angle.sin()[..., None]
-        q, p = self.inverse.chunk(2, dim=-2)
-        return self.frame @ torch.cat([cos * q + sin * p, cos * p - sin * q], dim=-2)
+        return torch.cat([angle.cos(), angle.sin()], dim=-1).to(self.frame.dtype)
+
+    def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, " T"]) -> Float[Tensor, "B T K n"]:
+        """exp(tH) s at times that all clips share, without exp(tH): each state has its amplitudes of the 2d waves."""
+        q, p = (self.inverse @ state[..., None])[..., None, :, 0].chunk(2, dim=-1)
+        sq, sp = self.frame.chunk(2, dim=-1)
+        amplitudes = torch.cat([sq * q + sp * p, sq * p - sp * q], dim=-1)  # (B, K, n, 2d)
+        batch, count, n, _ = amplitudes.shape
+        every = self.waves(times).transpose(0, 1) @ amplitudes.permute(1, 3, 0, 2).reshape(count, n, batch * n)
+        return every.view(count, -1, batch, n).permute(2, 1, 0, 3)
 
 
 def exponential(m: Float[Tensor, "K n n"], times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
@@ -102,7 +121,7 @@ def exponential(m: Float[Tensor, "K n n"], times: Float[Tensor, "*T"]) -> Float[
 
 
 def flow(propagator: Float[Tensor, "*T K n n"], state: Float[Tensor, "B K n"]) -> Float[Tensor, "B T K n"]:
-    """The trajectory exp(tH) s; `propagator` is shared by the batch, (T, K, n, n), or has one per clip, (B, T, K, n, n)."""
+    """The trajectory exp(tH) s; `propagator` is shared by the batch, (T, K, n, n), or each clip's, (B, T, K, n, n)."""
     if propagator.dim() == 5:
         return (propagator @ state[:, None, :, :, None])[..., 0]
     steps, count, n, _ = propagator.shape

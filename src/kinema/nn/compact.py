@@ -6,8 +6,8 @@ steps; with enough paints any picture can be made.
 """
 
 import math
+from itertools import pairwise
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -81,7 +81,14 @@ class Decoder(nn.Module):
     """Content and positions to frames: masks, from a small grid upwards, filled with the content's paints."""
 
     def __init__(
-        self, channels: int, size: tuple[int, int], width: int, features: int, content: int, state: tuple[int, int], paints: int
+        self,
+        channels: int,
+        size: tuple[int, int],
+        width: int,
+        features: int,
+        content: int,
+        state: tuple[int, int],
+        paints: int,
     ) -> None:
         super().__init__()
         n = stages(size)
@@ -91,7 +98,7 @@ class Decoder(nn.Module):
         self.first = StateInput(content, *state, features)
         self.second = nn.Linear(features, math.prod(self.grid))
         layers: list[nn.Module] = []
-        for source, target in zip(widths, widths[1:], strict=False):
+        for source, target in pairwise(widths):
             layers += [nn.ConvTranspose2d(source, target, 4, 2, 1), nn.BatchNorm2d(target), nn.LeakyReLU(LEAK)]
         self.convolutions = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], paints, 4, 2, 1))
         self.colours = nn.Sequential(

@@ -6,7 +6,6 @@ CPU than convolutions that must first learn where things are.
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -33,9 +32,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Content and positions to the pixels of each frame."""
 
-    def __init__(
-        self, channels: int, size: tuple[int, int], hidden: int, content: int, state: tuple[int, int]
-    ) -> None:
+    def __init__(self, channels: int, size: tuple[int, int], hidden: int, content: int, state: tuple[int, int]) -> None:
         super().__init__()
         self.shape = (channels, *size)
         self.first = StateInput(content, *state, hidden)

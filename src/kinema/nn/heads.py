@@ -1,6 +1,6 @@
 """Layers that turn features into the parameters of a Gaussian, given the action where the model has one.
 
-A parameter named ``per_action`` has the action as its first axis, so that a fine-tuned run can take the actions it knows.
+A parameter named ``per_action`` has the action as its first axis, so that a fine-tuned run can take those it knows.
 """
 
 import torch
@@ -50,7 +50,7 @@ class StateInput(nn.Module):
 
 
 class ActionHead(nn.Module):
-    """Reads the action from the features of a clip's frames, in any order they come: one frame votes as much as another."""
+    """Reads the action from the features of a clip's frames, in whatever order: each has the same vote."""
 
     def __init__(self, features: int, hidden: int, actions: int) -> None:
         super().__init__()

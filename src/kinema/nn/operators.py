@@ -65,7 +65,27 @@ class Symplectic(Operator):
         return hamiltonian.exponential(self.energy_matrix(), times)
 
 
-class Orthogonal(Operator):
+class NormalFormOperator(Operator):
+    """Operators that are given in normal form, and so have their flow in closed form."""
+
+    @abstractmethod
+    def normal_form(self) -> hamiltonian.NormalForm:
+        """The frame and the frequencies."""
+
+    def energy_matrix(self) -> Float[Tensor, "K n n"]:
+        return self.normal_form().energy_matrix()
+
+    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
+        return self.normal_form().propagator(times)
+
+    def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, "*B T"]) -> Float[Tensor, "B T K n"]:
+        if times.dim() > 1:
+            return super().flow(state, times)
+        with torch.autocast(state.device.type, enabled=False):
+            return self.normal_form().flow(state.to(self.dtype), times)
+
+
+class Orthogonal(NormalFormOperator):
     """exp(tH) in Sp(2d) and SO(2d): rotations, in either sense, of an orthonormal frame; M commutes with J."""
 
     def __init__(self, count: int, d: int, period: float) -> None:
@@ -78,14 +98,8 @@ class Orthogonal(Operator):
         u = hamiltonian.unitary(self.a, self.b)
         return hamiltonian.NormalForm(u, u.mT, 2 * math.pi * MAX_TURNS * torch.tanh(self.rate))
 
-    def energy_matrix(self) -> Float[Tensor, "K n n"]:
-        return self.normal_form().energy_matrix()
 
-    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
-        return self.normal_form().propagator(times)
-
-
-class Definite(Operator):
+class Definite(NormalFormOperator):
     """H = JM with M positive definite by construction: the flow is bounded for ever, and known in closed form."""
 
     def __init__(self, count: int, d: int, period: float) -> None:
@@ -96,15 +110,9 @@ class Definite(Operator):
         self.rate = nn.Parameter(share.logit())
 
     def normal_form(self) -> hamiltonian.NormalForm:
-        u1, u2 = hamiltonian.unitary(self.a1, self.b1), hamiltonian.unitary(self.a2, self.b2)
+        u1, u2 = hamiltonian.unitary(torch.stack([self.a1, self.a2]), torch.stack([self.b1, self.b2]))
         frequencies = 2 * math.pi * (MIN_TURNS + (MAX_TURNS - MIN_TURNS) * torch.sigmoid(self.rate))
         return hamiltonian.NormalForm.squeezed(u1, MAX_SQUEEZE * torch.tanh(self.squeeze), u2, frequencies)
-
-    def energy_matrix(self) -> Float[Tensor, "K n n"]:
-        return self.normal_form().energy_matrix()
-
-    def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
-        return self.normal_form().propagator(times)
 
 
 OPERATORS: dict[str, type[Operator]] = {"definite": Definite, "orthogonal": Orthogonal, "symplectic": Symplectic}

@@ -38,6 +38,8 @@ class TrainingConfig:
     """auto: bf16-mixed on a GPU, 32-true on a CPU; or 32-true, bf16-mixed, 16-mixed, bf16-true, 64-true."""
     compile: bool = True
     """Compile encoder and decoder, on a GPU only."""
+    half: bool = False
+    """Store the finished weights in 16 bits, at half the size; they are read back as 32."""
     log_every: int = 20
     """Steps between two lines of metrics.jsonl."""
     checkpoint_every: int = 500

@@ -75,10 +75,13 @@ def open_run(path: Path, recipe: Recipe, domain: Domain, credits: tuple[str, ...
     write_text(path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write `model`.safetensors of a run, whole or not at all."""
+def save_weights(path: Path, model: nn.Module, half: bool = False) -> None:
+    """Write `model`.safetensors of a run, whole or not at all; `half` stores real numbers in 16 bits."""
+    weights = model.state_dict()
+    if half:
+        weights = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     with writing(path / WEIGHTS) as (part,):
-        part.write_bytes(tensor_bytes(model.state_dict()))
+        part.write_bytes(tensor_bytes(weights))
 
 
 def build_model(recipe: Recipe, domain: Domain) -> Any:

@@ -83,7 +83,7 @@ def fit(model: nn.Module, source: Source, recipe: Recipe, path: Path, quiet: boo
 
     with ProgressBar(recipe.training.steps, quiet) as bar:
         run_loop(model, source, recipe.training, path, (bar.update, picture))
-    runs.save_weights(path, model)
+    runs.save_weights(path, model, recipe.training.half)
     runs.write_text(path / "card.md", card(recipe, domain_of(source), source.credits))
     _report(path, model, test, {}, recipe, paper)
     return model
