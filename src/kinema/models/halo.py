@@ -73,6 +73,14 @@ class HaloConfig:
     action_weight: float = 1.0
     """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
 
+    def __post_init__(self) -> None:
+        for name in ("blocks", "d", "content", "width", "features", "paints", "window"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
+        for name in ("std", "period"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; a positive number is needed")
+
 
 @dataclass(frozen=True)
 class Posterior:
