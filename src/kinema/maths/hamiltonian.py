@@ -5,9 +5,9 @@ ds/dt = H s with H = JM, J = [[0, I], [-I, 0]], so that s(t) = exp(tH) s(0) (Kha
 
 The flow needs no solver where H is in normal form. Williamson's theorem: every positive definite M is
 M = S^-T diag(w, w) S^-1 with S symplectic and w > 0, and then exp(tH) = S R(wt) S^-1, where R turns each pair
-(q_i, p_i) by the angle w_i t. Euler's (Bloch-Messiah) decomposition writes S = U1 diag(e^r, e^-r) U2 with U1, U2 both orthogonal
-and symplectic, that is unitary matrices in real form; those come from Cayley's transform. See de Gosson, "Symplectic
-Geometry and Quantum Mechanics", 2006, sections 2.2 and 8.3.
+(q_i, p_i) by the angle w_i t. Euler's (Bloch-Messiah) decomposition writes S = U1 diag(e^r, e^-r) U2 with U1, U2 both
+orthogonal and symplectic, that is unitary matrices in real form; those come from Cayley's transform. See de Gosson,
+"Symplectic Geometry and Quantum Mechanics", 2006, sections 2.2 and 8.3.
 """
 
 import math

@@ -253,8 +253,8 @@ class Halo(nn.Module):
             **{name: kl.mean() for name, kl in self._state_kl(posterior, elapsed, action).items()},
             "action": functional.cross_entropy(logits.float(), action),
         }
-        weights = dict.fromkeys(("kl_position", "kl_momentum", "kl_state"), c.state_weight)
-        weights["kl_content"] = c.content_weight
+        state_terms: tuple[str, ...] = ("kl_position", "kl_momentum", "kl_state")
+        weights = {"kl_content": c.content_weight, **dict.fromkeys(state_terms, c.state_weight)}
         total = sum(weights.get(name, 1.0) * term for name, term in terms.items() if name != "action")
         terms["mse"] = error.mean() / values
         return Losses(total + c.action_weight * terms["action"], terms)
