@@ -99,7 +99,7 @@ def test_a_config_that_is_no_text(run: Path) -> None:
         ("domain", {"actions": "walk"}, "domain.actions"),
         ("model", {"operator": "magic"}, "magic"),
         ("model", {"d": "two"}, "model.d is two; a whole number is needed"),
-        ("model", {"features": -3}, "built"),
+        ("model", {"features": -3}, "model.features is -3; at least 1"),
         ("data", {"source": "dragons"}, "dragons"),
         ("training", {"steps": 0}, "training.steps"),
     ],

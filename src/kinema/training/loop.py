@@ -131,8 +131,9 @@ def _on_device(source: Source, device: torch.device) -> Source:
 
 def draw_batch(source: Source, sampler: StepSampler, step: int, anywhere: bool, device: torch.device) -> ClipBatch:
     """The batch of a step: whole windows, begun in a cycle `anywhere` or first, in a film wherever there is room."""
-    clips = sampler.clips(step)
-    counts = source.frame_counts()[clips]
+    counts = source.frame_counts()
+    clips = sampler.clips(step).to(counts.device, non_blocking=True)  # where the frames are: nothing waits for a copy
+    counts = counts[clips]
     cycle = counts if anywhere else torch.ones_like(counts)
     room = cycle if source.periodic else (counts - source.span + 1).clamp(min=1)
     return source.window(clips, sampler.draw(step, room)).to(device)

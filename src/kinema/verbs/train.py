@@ -40,7 +40,7 @@ def train(
     """Train a model as a recipe says, into a run directory.
 
     Any setting of the recipe can be replaced: --data.KEY VALUE, --model.KEY VALUE, --training.KEY VALUE. Stop it when
-    you like and go on with --resume: the result is the same, to the last bit on a CPU.
+    you like and go on with --resume: the result is the same, to the last bit on a CPU with as many threads.
 
     Args:
         recipe: The name of a shipped recipe (see `kinema recipes`) or a YAML file.
