@@ -10,7 +10,6 @@ orthogonal and symplectic, that is unitary matrices in real form; those come fro
 "Symplectic Geometry and Quantum Mechanics", 2006, sections 2.2 and 8.3.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -54,8 +53,8 @@ def unitary(a: Float[Tensor, "*K d d"], b: Float[Tensor, "*K d d"]) -> Float[Ten
     Any real `a`, `b` are allowed: their entries are softly bounded (|X_ij| < 3), so that the inverse stays well
     conditioned and the result orthogonal to rounding, whatever training does to them.
     """
-    a, b = 3 * torch.tanh(a / 3), 3 * torch.tanh(b / 3)
-    a, b = 0.5 * (a - a.mT), 0.5 * (b + b.mT)
+    a, b = (1.5 * torch.tanh(torch.stack([a, b]) / 3)).unbind()
+    a, b = a - a.mT, b + b.mT
     x = torch.cat([torch.cat([a, b], dim=-1), torch.cat([-b, a], dim=-1)], dim=-2)
     eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     return torch.linalg.solve(eye + x, eye - x)
@@ -88,7 +87,7 @@ class NormalForm:
     def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
         """exp(tH) = S R(wt) S^-1 at any real times.
 
-        The angle is formed and reduced in double precision, whatever the precision of the rest: at t = 100,000 single
+        Angles and waves are computed in double precision, whatever the precision of the rest: at t = 100,000 single
         precision would leave two digits of it. Written out, exp(tH) is a sum of cos(w_i t) and sin(w_i t), each times
         one constant matrix, so that all times together are one matrix product.
         """
@@ -102,7 +101,7 @@ class NormalForm:
 
     def waves(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n"]:
         """cos(w_i t), then sin(w_i t)."""
-        angle = torch.remainder(times.double()[..., None, None] * self.frequencies.double(), 2 * math.pi)
+        angle = times.double()[..., None, None] * self.frequencies.double()
         return torch.cat([angle.cos(), angle.sin()], dim=-1).to(self.frame.dtype)
 
     def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, " T"]) -> Float[Tensor, "B T K n"]:
