@@ -50,5 +50,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[dev,video]'
+	$(PIP) -e '.[dev,video,mocap]'
 	touch $@ $(VENV)/.installed

@@ -16,12 +16,13 @@ PACKAGE = ROOT / "src" / "kinema"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TOP = (PACKAGE / "__init__.py", PACKAGE / "cli.py")
 """The two that stand above every room; the command imports its verbs by name, the package its public names."""
-ORDER = ["verbs", "evaluation", "training", "models", "nn", "data", "files", "clip", "maths", "errors"]
+ORDER = ["verbs", "evaluation", "training", "models", "nn", "data", "files", "clip", "motion", "maths", "errors"]
 """A room imports itself and those after it."""
 MAX_LINES = 350
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-RUNTIME, VIDEO = PROJECT["dependencies"], PROJECT["optional-dependencies"]["video"]
+RUNTIME = PROJECT["dependencies"]
+EXTRAS = [r for name in ("video", "mocap") for r in PROJECT["optional-dependencies"][name]]
 IMPORTED_AS = {"Pillow": "PIL", "PyYAML": "yaml"}
 """Distributions whose module has another name."""
 
@@ -101,7 +102,7 @@ def test_public_names_are_what_the_type_checker_sees() -> None:
 def test_dependencies_are_those_imported() -> None:
     imported = {module.split(".")[0] for file in FILES for module in modules(file)}
     foreign = imported - set(sys.stdlib_module_names) - {"kinema"}
-    needed = {IMPORTED_AS.get(d, d) for d in map(distribution, [*RUNTIME, *VIDEO])}
+    needed = {IMPORTED_AS.get(d, d) for d in map(distribution, [*RUNTIME, *EXTRAS])}
     assert foreign == needed
 
 

@@ -56,8 +56,9 @@ def test_every_block_has_a_known_language(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_blocks_run(page: Path, tmp_path: Path) -> None:
     run = [block for block in blocks(page) if block.language in PROGRAMS and block.reason is None]
-    if any("builtin:sprites" in block.text for block in run) and "sprites" not in builtin_runs():
-        pytest.skip("builtin:sprites is not in this tree")
+    for name in ("sprites", "gait"):
+        if any(f"builtin:{name}" in block.text for block in run) and name not in builtin_runs():
+            pytest.skip(f"builtin:{name} is not in this tree")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for block in run:
         command = [*PROGRAMS[block.language], block.text]

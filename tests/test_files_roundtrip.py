@@ -95,7 +95,8 @@ def test_gif_is_exact_up_to_its_delays(seed: int, size: tuple[int, int], waits: 
     same_pixels(back, source)
     ends, truth = np.cumsum(milliseconds(back)), np.cumsum(waits)
     if min(waits) >= 10:
-        assert np.abs(ends - truth).max() <= 5.01  # rounding does not add up
+        # Half a grain for writing, half for taking as equal what rounding made unequal; neither adds up.
+        assert np.abs(ends - truth).max() <= 10.01
 
 
 def test_gif_of_255_colours_is_exact_and_of_more_uses_only_the_clips_own(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ SMALL = {
     "balls": {"data.size": "32", "data.clips": "20"},
     "lpc": {"data.lazy": "true"},
     "paper": {"model.width": "16", "model.features": "64"},
+    "gait": {"data.train": "6", "data.test": "4"},
+    "mocap": {"data.length": "120"},
 }
 """Data that are drawn are drawn small, real ones are not composed beforehand, and the paper's networks are narrow."""
 
@@ -29,7 +31,12 @@ def shipped(name: str) -> Recipe:
 
 def short(recipe: Recipe, folder: Path) -> dict[str, str]:
     """The options that make a run of `recipe` short, and give it data where it wants the user's own."""
-    small = SMALL.get(recipe.source, {}) | SMALL.get(recipe.model.network, {})
+    small = SMALL.get(recipe.source, {}) | SMALL.get(getattr(recipe.model, "network", ""), {})
+    if recipe.source == "mocap":
+        (folder / "few").mkdir()
+        for file in sorted((DATA / "bandai").glob("*_001.bvh")):
+            (folder / "few" / file.name).symlink_to(file)
+        return {**SHORT, **small, "data.root": str(folder / "few")}
     if recipe.source != "clips" or recipe.data.root:
         return {**SHORT, **small}
     data_make("sprites", out=str(folder / "clips"), n=18, split="all", options={"data.size": "16"})
@@ -47,9 +54,9 @@ def test_recipe_is_whole(name: str) -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipe_runs_two_steps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = shipped(name)
-    if "KINEMA_DATA" in str(getattr(recipe.data, "root", "")) or recipe.source == "lpc":
+    if "KINEMA_DATA" in str(getattr(recipe.data, "root", "")) or recipe.source in ("lpc", "mocap"):
         if not DATA.is_dir():
-            pytest.skip(f"{name} needs real data: set KINEMA_DATA to the folder that holds lpc/ and weizmann/")
+            pytest.skip(f"{name} needs real data: set KINEMA_DATA to the folder that holds lpc/, weizmann/ and bandai/")
         monkeypatch.setenv("KINEMA_DATA", str(DATA))
     path = train(name, out=str(tmp_path / "run"), quiet=True, options=short(recipe, tmp_path))
     run = load_run(path)

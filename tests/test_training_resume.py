@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kinema.data.registry import build_source
+from kinema.models.base import domain_of
 from kinema.training.loop import Progress, draw_batch, train
 from kinema.training.metrics_log import read_metrics
 from kinema.training.run import build_model
 from kinema.training.sampler import StepSampler
 from kinema.verbs.files import data_make
-from kinema.verbs.train import domain_of
 from tiny import TINY, tiny_recipe, words
 
 SOURCES = ("sprites", "clips")

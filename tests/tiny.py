@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from kinema.data.registry import build_source
+from kinema.models.base import domain_of
 from kinema.training.recipe import Recipe, build_recipe, override, read_recipe
 from kinema.training.run import build_model, open_run, save_weights
-from kinema.verbs.train import domain_of
 
 MODEL = {"model.features": "32", "model.content": "8", "model.d": "2"}
 TRAINING = {"training.steps": "2", "training.batch": "2", "training.picture_every": "0", "training.log_every": "1"}

@@ -7,6 +7,7 @@ RGB in [0, 1]; times are real numbers counted in frames of the clip's own rate, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -131,3 +132,7 @@ class ClipBatch:
         """The batch on `device`."""
         factors = {name: value.to(device, non_blocking=True) for name, value in self.factors.items()}
         return ClipBatch(self.frames.to(device, non_blocking=True), self.times.to(device, non_blocking=True), factors)
+
+    def inputs(self) -> tuple[Any, ...]:
+        """The batch as a model's `forward` takes it."""
+        return self.frames, self.times, dict(self.factors)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from kinema.data.source import Source
 from kinema.errors import ConfigError
 
 
@@ -16,6 +15,8 @@ class Entry:
     module: str
     config: str
     source: str
+    kind: str = "pictures"
+    """What its clips are: pictures or motion."""
 
 
 SOURCES: dict[str, Entry] = {
@@ -35,6 +36,8 @@ SOURCES: dict[str, Entry] = {
         "LpcSprites",
     ),
     "clips": Entry("your own clips: ACTION/clip.gif, or a sheet with tags", "folders", "FolderConfig", "FolderClips"),
+    "gait": Entry("people walking and running along paths, made by Kinema", "gaits", "GaitsConfig", "Gaits", "motion"),
+    "mocap": Entry("motion capture: a folder of BVH files of one skeleton", "mocap", "MocapConfig", "Mocap", "motion"),
 }
 
 
@@ -43,7 +46,7 @@ def config_class(name: str) -> type:
     return getattr(_module(name), SOURCES[name].config)
 
 
-def build_source(name: str, config: Any, split: str) -> Source:
+def build_source(name: str, config: Any, split: str) -> Any:
     """A source of one split: ``train``, ``test`` or ``all``."""
     return getattr(_module(name), SOURCES[name].source)(config, split)
 

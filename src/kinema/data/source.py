@@ -71,6 +71,14 @@ class Source(Dataset):
         """Frames of the clip that a window reaches over."""
         return 1 + (self.length - 1) * self.stride
 
+    def rooms(self, anywhere: bool) -> Int[Tensor, " N"]:
+        """At how many frames a window of each clip may begin: `anywhere` in a cycle or at its first frame alone; in a
+        film wherever there is room."""
+        counts = self.frame_counts()
+        if self.periodic:
+            return counts if anywhere else torch.ones_like(counts)
+        return (counts - self.span + 1).clamp(min=1)
+
     def window(self, clips: Int[Tensor, " B"], start: Int[Tensor, " B"]) -> ClipBatch:
         """Windows of `length` frames of the clips `clips`, beginning at frame `start[b]`."""
         steps = start[:, None] + self.stride * torch.arange(self.length, device=start.device)

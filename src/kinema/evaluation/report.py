@@ -58,7 +58,7 @@ def write_report(
     windows = draw_windows(source, torch.randperm(len(source), generator=generator)[:CLIPS], generator)
     sections = [
         _table(results, paper),
-        _losses(records),
+        losses(records),
         _reconstructions(model, windows, device),
         _swaps(model, source, seed, device),
         _actions(model, windows, device),
@@ -68,9 +68,9 @@ def write_report(
     for section in shown:
         if section.picture:
             write_whole(directory / section.name, section.picture)
-    page = directory / "index.html"
-    write_whole(page, _page(title, shown, source.credits).encode())
-    return page
+    target = directory / "index.html"
+    write_whole(target, page(title, shown, source.credits).encode())
+    return target
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _table(results: Mapping[str, float], paper: Mapping[str, float]) -> Section 
     return Section("Summary", "Held-out clips. MSE, PSNR (dB) and SSIM are of values in [0, 1].", body=table)
 
 
-def _losses(records: Sequence[Mapping[str, float | int]]) -> Section | None:
+def losses(records: Sequence[Mapping[str, float | int]]) -> Section | None:
     if not any(len(record) > 1 for record in records):
         return None
     content = pictures.figure_png(pictures.loss_curves(records))
@@ -160,7 +160,7 @@ def _phase_space(model: Hamiltonian, source: Source, seed: int, device: torch.de
     ]
 
 
-def _page(title: str, sections: Sequence[Section], credits: Sequence[str]) -> str:
+def page(title: str, sections: Sequence[Section], credits: Sequence[str]) -> str:
     about = "".join(f"<li>{escape(line)}</li>" for line in credits)
     footer = f"<footer><h2>Credits</h2><ul>{about}</ul></footer>" if credits else ""
     content = "\n".join(section.html() for section in sections)

@@ -8,15 +8,20 @@ import numpy as np
 from jaxtyping import UInt8
 
 from kinema.clip import VideoClip
-from kinema.errors import FileError
+from kinema.errors import ClipError, ConfigError, FileError
+from kinema.files.credits import read_credits, write_credits
 from kinema.files.fit import enlarge
 from kinema.files.formats import format_of
-from kinema.files.guard import reading, writing
+from kinema.files.guard import reading
+from kinema.files.motion_formats import is_motion, read_motion_clip, readable, write_motion_clips
 from kinema.files.palette import palette_of, project
+from kinema.files.skeleton_picture import PAPER
 from kinema.files.spec import Spec, parse_spec
 
 Colour = tuple[float, float, float]
 BLACK = (0.0, 0.0, 0.0)
+DRAWN = 256
+"""The side of the picture in which motion is drawn, in pixels."""
 
 
 def read_clip(spec: str | Path, fps: float | None = None) -> VideoClip:
@@ -49,8 +54,7 @@ def read_all(source: Spec, fps: float | None, every_tag: bool) -> list[VideoClip
         if kind.read is None:
             raise FileError(f"{path}: this format is only written; give the picture or clip that it was made of")
         clips = (kind.tags if every_tag and kind.tags else kind.read)(source)
-        note = credits_file(path)
-        lines = tuple(note.read_text(encoding="utf-8").splitlines()) if note.is_file() else ()
+        lines = read_credits(path)
     return [replace(clip, fps=fps or clip.fps, credits=lines) for clip in clips]
 
 
@@ -89,26 +93,12 @@ def write_clips(
     if not kind.alpha:
         clips = [flatten(clip, background) for clip in clips]
     kind.write([enlarge(clip, scale) for clip in clips], path)
-    write_credits(dict.fromkeys(line for clip in clips for line in clip.credits), path)
+    write_credits((line for clip in clips for line in clip.credits), path)
 
 
 def flatten(clip: VideoClip, background: Colour) -> VideoClip:
     """The clip on one colour, without alpha."""
     return replace(clip, frames=clip.over(background), alpha=None)
-
-
-def credits_file(path: Path) -> Path:
-    """Where the authors and licences of a file stand, a line each."""
-    return path.with_name(f"{path.name}.credits.txt")
-
-
-def write_credits(lines: dict[str, None], path: Path) -> None:
-    note = credits_file(path)
-    if not lines:
-        note.unlink(missing_ok=True)  # those of a clip that had this name before
-        return
-    with writing(note) as (part,):
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def convert(
@@ -118,14 +108,47 @@ def convert(
     palette: bool = False,
     scale: int = 1,
     background: Colour | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Reads `src` (a spec as in `read_clip`) and writes it as `dst`; a sheet into a sheet keeps all its tags.
 
     `palette` makes the output hold no colour that `src` does not, even where a background shines through; `background`
     lays the clip on a colour even where the format could hold alpha. Errors are those of `read_clip` and `write_clip`.
+
+    Motion (a spec as in `read_motion_clip`) is written as motion, or drawn where `dst` holds pictures: `fps` pictures
+    a second, `scale` times as large as usual, on the `background`. Returns what reading motion changed or left out, a
+    sentence each. Raises ConfigError for an option that what is written cannot have, FileError where motion is asked of
+    pictures, and what `read_motion_clip` and `write_motion_clips` raise.
     """
+    source = parse_spec(src)
+    if is_motion(source.path):
+        return convert_motion(source, Path(dst), fps, palette, scale, background)
+    if is_motion(dst):
+        raise FileError(f"{source.path}: {dst} holds motion, which pictures do not; give {' or '.join(readable())}")
     clips = read_clips(src, fps) if format_of(Path(dst)).several else [read_clip(src, fps)]
     colours = np.unique(np.concatenate([palette_of(clip) for clip in clips]), axis=0) if palette else None
     if background is not None:
         clips = [flatten(clip, background) for clip in clips]
     write_clips(clips, dst, scale=scale, palette=colours, background=background or BLACK)
+    return ()
+
+
+def convert_motion(
+    source: Spec, dst: Path, fps: float | None, palette: bool, scale: int, background: Colour | None
+) -> tuple[str, ...]:
+    """The part of `convert` that is for motion."""
+    clip = read_motion_clip(source)
+    if palette:
+        raise ConfigError(f"{source.path}: motion has no colours that --palette could keep; leave it out")
+    if scale < 1:
+        raise ClipError(f"{source.path}: a scale of {scale} is not possible; 1, 2, 3, ... are")
+    if not is_motion(dst):
+        size = DRAWN * scale, DRAWN * scale
+        write_motion_clips([clip], dst, size=size, fps=fps, background=background or PAPER)
+        return clip.notes
+    if fps is not None:
+        kept = f"motion keeps its {clip.fps:.6g} frames per second"
+        raise ConfigError(f"{dst}: {kept}; --fps is for drawing it, as .gif for example")
+    if scale != 1 or background is not None:
+        raise ConfigError(f"{dst}: --scale and --background are for drawing motion, as .gif for example")
+    write_motion_clips([clip], dst)
+    return clip.notes

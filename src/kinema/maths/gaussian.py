@@ -19,9 +19,17 @@ class Gaussian:
         """A reparametrised draw (Kingma & Welling 2014) from torch's global generator."""
         return self.mean + (0.5 * self.logvar).exp() * torch.randn_like(self.mean)
 
-    def kl(self) -> Float[Tensor, "*B"]:
-        """KL[self || N(0, I)], summed over the last axis."""
-        return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(-1)
+    def draw(self, generator: torch.Generator) -> Float[Tensor, "*B n"]:
+        """A draw from `generator`, without a gradient of its own."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=generator.device).to(self.mean)
+        return self.mean + (0.5 * self.logvar).exp() * noise
+
+    def kl(self, prior: "Gaussian | None" = None) -> Float[Tensor, "*B"]:
+        """KL[self || prior], the prior N(0, I) where none is given, in nats, summed over the last axis."""
+        if prior is None:
+            return 0.5 * (self.mean.square() + self.logvar.exp() - 1 - self.logvar).sum(-1)
+        ratio, apart = (self.logvar - prior.logvar).exp(), (self.mean - prior.mean).square() * (-prior.logvar).exp()
+        return 0.5 * (ratio + apart - 1 - self.logvar + prior.logvar).sum(-1)
 
     def nll(self, x: Float[Tensor, "*B n"]) -> Float[Tensor, "*B"]:
         """-log of the density at `x`, summed over the last axis."""

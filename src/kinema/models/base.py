@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from kinema.clip import ClipBatch
+from kinema.data.source import Source
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,34 @@ class Domain:
     """Frames of a training window."""
     fps: float
     """Frames per second of the training clips."""
+
+    @property
+    def frame(self) -> str:
+        """What a frame is, in words."""
+        height, width = self.size
+        return f"{width} x {height} pixels of {self.channels} channels"
+
+    def describe(self) -> dict[str, str]:
+        """What a person must know of it, by name."""
+        frames = f"{self.frame}, windows of {self.length} frames"
+        return {"Actions": ", ".join(self.actions), "Frames": frames}
+
+    def misfit(self, other: "Domain", actions: bool = True) -> str | None:
+        """What of `other` a model made for this cannot take, in words; None where it fits."""
+        same = (self.size, self.channels) == (other.size, other.channels)
+        if same and (not actions or self.actions == other.actions):
+            return None
+        told = (f"{d.frame}, actions {', '.join(d.actions)}" if actions else d.frame for d in (self, other))
+        return "made for {}; the clips have {}".format(*told)
+
+    def data_settings(self) -> dict[str, Any]:
+        """Settings of a source whose clips are to fit: ``length`` is only a suggestion."""
+        return {"length": self.length, "size": self.size[0], "alpha": self.channels == 4}
+
+
+def domain_of(source: Source) -> Domain:
+    """What a model must know of a source."""
+    return Domain(source.actions, source.channels, source.size, source.length, source.fps)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,39 @@ from typing import Any
 
 from torch import nn
 
-from kinema.models.base import Domain
+from kinema.models import base, motion_base
 from kinema.models.halo import Halo, HaloConfig
+from kinema.models.locomotion import Locomotion, LocomotionConfig
+from kinema.models.rivals.crbm import Crbm, CrbmConfig
+from kinema.models.rivals.erd import Erd, ErdConfig
+from kinema.models.rivals.lstm3lr import Lstm3lr, Lstm3lrConfig
+from kinema.models.vae_lstm import VaeLstm, VaeLstmConfig
 
 
 @dataclass(frozen=True)
 class Family:
-    """What training must know of a family: its settings, and how a model is made of them."""
+    """What training must know of a family: its settings, what it learns from, and how a model is made."""
 
     config: type
-    build: Callable[[Any, Domain], nn.Module]
+    build: Callable[[Any, Any], nn.Module]
+    domain: type = base.Domain
+    """What a model of the family must know of its data."""
+    domain_of: Callable[[Any], Any] = base.domain_of
+    """That, of a source."""
+    kind: str = "pictures"
+    """The kind of sources that it learns from."""
 
 
-FAMILIES: dict[str, Family] = {"halo": Family(HaloConfig, Halo)}
+def of_motion(config: type, build: Callable[[Any, Any], nn.Module]) -> Family:
+    """A family that learns from motion capture."""
+    return Family(config, build, motion_base.MotionDomain, motion_base.domain_of, "motion")
+
+
+FAMILIES: dict[str, Family] = {
+    "halo": Family(HaloConfig, Halo),
+    "locomotion": of_motion(LocomotionConfig, Locomotion),
+    "vae-lstm": of_motion(VaeLstmConfig, VaeLstm),
+    "erd": of_motion(ErdConfig, Erd),
+    "lstm-3lr": of_motion(Lstm3lrConfig, Lstm3lr),
+    "crbm": of_motion(CrbmConfig, Crbm),
+}

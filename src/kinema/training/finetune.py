@@ -18,7 +18,11 @@ def adopt(model: Any, base: nn.Module, actions: tuple[str, ...], known: tuple[st
     weights = base.state_dict()
     for name, value in model.state_dict().items():
         given: Tensor | None = weights.get(name)
-        if given is not None and is_per_action(name, model.config.conditional) and given.shape[:1] == (len(known),):
+        if (
+            given is not None
+            and is_per_action(name, getattr(model.config, "conditional", False))
+            and given.shape[:1] == (len(known),)
+        ):
             given = given[torch.tensor(rows)]
         if given is None or given.shape != value.shape:
             raise RunError(

@@ -14,8 +14,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from kinema.clip import ClipBatch
-from kinema.data.source import Source
+from kinema.data.windows import Batch, WindowSource
 from kinema.errors import KinemaError
 from kinema.training.checkpoint import load_checkpoint, save_checkpoint
 from kinema.training.config import TrainingConfig
@@ -41,7 +40,7 @@ SMALLER = "begin anew with a smaller training.learning_rate"
 
 def train(
     model: nn.Module,
-    source: Source,
+    source: WindowSource,
     config: TrainingConfig,
     run: Path,
     callbacks: tuple[Callback, ...] = (),
@@ -67,7 +66,7 @@ def train(
         torch.manual_seed(fold(config.seed, step, fabric.global_rank))
         batch = draw_batch(source, sampler, step, config.random_start, fabric.device)
         optimizer.zero_grad(set_to_none=True)
-        terms: dict[str, Tensor] = wrapped(batch.frames, batch.times, dict(batch.factors))
+        terms: dict[str, Tensor] = wrapped(*batch.inputs())
         fabric.backward(terms["loss"])
         if config.gradient_norm:
             fabric.clip_gradients(wrapped, optimizer, max_norm=config.gradient_norm, error_if_nonfinite=False)
@@ -121,7 +120,7 @@ def prepare_device(model: nn.Module, fabric: Fabric, config: TrainingConfig) -> 
                 part.compile()
 
 
-def _on_device(source: Source, device: torch.device) -> Source:
+def _on_device(source: WindowSource, device: torch.device) -> WindowSource:
     """The source with its frames on the device, where they take less than half of its free memory."""
     if device.type != "cuda":
         return source
@@ -129,14 +128,11 @@ def _on_device(source: Source, device: torch.device) -> Source:
     return source.to(device) if source.nbytes() < free / 2 else source
 
 
-def draw_batch(source: Source, sampler: StepSampler, step: int, anywhere: bool, device: torch.device) -> ClipBatch:
-    """The batch of a step: whole windows, begun in a cycle `anywhere` or first, in a film wherever there is room."""
-    counts = source.frame_counts()
-    clips = sampler.clips(step).to(counts.device, non_blocking=True)  # where the frames are: nothing waits for a copy
-    counts = counts[clips]
-    cycle = counts if anywhere else torch.ones_like(counts)
-    room = cycle if source.periodic else (counts - source.span + 1).clamp(min=1)
-    return source.window(clips, sampler.draw(step, room)).to(device)
+def draw_batch(source: WindowSource, sampler: StepSampler, step: int, anywhere: bool, device: torch.device) -> Batch:
+    """The batch of a step: windows begun where the source allows it, `anywhere` or at their beginning."""
+    rooms = source.rooms(anywhere)
+    clips = sampler.clips(step).to(rooms.device, non_blocking=True)  # where the frames are: nothing waits for a copy
+    return source.window(clips, sampler.draw(step, rooms[clips])).to(device)
 
 
 def _read(losses: dict[str, Tensor], step: int) -> dict[str, float]:

@@ -124,6 +124,9 @@ def build_recipe(tree: Mapping[str, Any], name: str) -> Recipe:
     for kind, value, known in (("family", family, FAMILIES), ("data.source", source, SOURCES)):
         if value not in known:
             raise ConfigError(f"{name}: {kind} {value!r} is unknown; {_nearest(str(value), list(known))}")
+    if FAMILIES[family].kind != SOURCES[source].kind:
+        fitting = [known for known, entry in SOURCES.items() if entry.kind == FAMILIES[family].kind]
+        raise ConfigError(f"{name}: {family} does not learn from {source}; data.source is one of {', '.join(fitting)}")
     return Recipe(
         family=family,
         source=source,

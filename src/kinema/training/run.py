@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError, RunError
 from kinema.files.guard import one_line, writing
-from kinema.models.base import Domain
 from kinema.models.registry import FAMILIES
 from kinema.training.checkpoint import tensor_bytes
 from kinema.training.recipe import Recipe, build_recipe, parse_yaml, typed
@@ -28,7 +27,8 @@ class Run:
 
     path: Path
     recipe: Recipe
-    domain: Domain
+    domain: Any
+    """What the family's models know of their data."""
     model: Any
     """The family's model, in eval mode."""
     credits: tuple[str, ...]
@@ -57,7 +57,7 @@ def run_path(spec: str | Path) -> Path:
     return path
 
 
-def open_run(path: Path, recipe: Recipe, domain: Domain, credits: tuple[str, ...], resume: bool) -> None:
+def open_run(path: Path, recipe: Recipe, domain: Any, credits: tuple[str, ...], resume: bool) -> None:
     """Make the directory of a new run, or check that it is the one to resume.
 
     Raises RunError where the directory holds anything else.
@@ -84,7 +84,7 @@ def save_weights(path: Path, model: nn.Module, half: bool = False) -> None:
         part.write_bytes(tensor_bytes(weights))
 
 
-def build_model(recipe: Recipe, domain: Domain) -> Any:
+def build_model(recipe: Recipe, domain: Any) -> Any:
     """The model of a recipe, with new weights drawn by torch's generator. Raises ConfigError where there is none."""
     try:
         return FAMILIES[recipe.family].build(recipe.model, domain)
@@ -127,13 +127,13 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def read_config(path: Path) -> tuple[Recipe, Domain, tuple[str, ...]]:
+def read_config(path: Path) -> tuple[Recipe, Any, tuple[str, ...]]:
     """What decided the run at `path`, what its model knows of the data, and the credits. RunError where damaged."""
     tree, file = _read_tree(path), path / CONFIG
     try:
-        domain = typed(Domain, tree.pop("domain"), str(file), "domain")
-        credits = tuple(str(line) for line in tree.pop("credits"))
-        return build_recipe(tree, str(file)), domain, credits
+        known, credits = tree.pop("domain"), tuple(str(line) for line in tree.pop("credits"))
+        recipe = build_recipe(tree, str(file))
+        return recipe, typed(FAMILIES[recipe.family].domain, known, str(file), "domain"), credits
     except KeyError as error:
         raise RunError(f"{file}: damaged: it has no {error.args[0]}") from error
     except (TypeError, ConfigError) as error:
@@ -150,8 +150,11 @@ def _read_tree(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _domain_dict(domain: Domain) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(domain).items()}
+def _domain_dict(domain: Any) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        return [plain(part) for part in value] if isinstance(value, tuple) else value
+
+    return {key: plain(value) for key, value in asdict(domain).items()}
 
 
 def _line(error: BaseException) -> str:

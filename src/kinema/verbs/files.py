@@ -1,4 +1,4 @@
-"""convert, data and info: clips between formats, the sources of clips, and what is known of a run or a file."""
+"""convert, data and info: clips and motion between formats, the sources of clips, what is known of a run or a file."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,11 @@ from rich.table import Table
 
 from kinema import files
 from kinema.data.folders import find_clips
+from kinema.data.mocap_check import check_motions
 from kinema.data.registry import SOURCES, build_source
 from kinema.errors import ConfigError, KinemaError
+from kinema.files.motion_formats import is_motion
+from kinema.files.spec import parse_spec
 from kinema.training.recipe import build_recipe, only_data, override, read_recipe, recipe_names
 from kinema.training.run import BUILTIN, load_run
 
@@ -22,20 +25,29 @@ def convert(
     palette: bool = False,
     scale: int = 1,
     background: str | None = None,
+    quiet: bool = False,
 ) -> None:
-    """Convert a clip to any other format that can hold it.
+    """Convert a clip or a motion to any other format that can hold it.
+
+    Motion-capture files (.bvh, and .npz as written here) become .bvh that every tool reads alike, .glb (a skinned body
+    for viewers and engines), .npz or .csv; any picture format gets a drawing of the skeleton. What reading them changed
+    or left out is printed.
 
     Args:
-        src: FILE, FILE@I, FILE@I:J or FILE#tag: .gif, .png (APNG, strip, LPC sheet), .webp, .mp4, .json sheet, folder.
+        src: FILE, FILE@I, FILE@I:J or FILE#tag: .gif, .png (APNG, strip, LPC sheet), .webp, .mp4, .json sheet, folder,
+            .bvh, .npz.
         dst: The file to write; its suffix says the format, no suffix a folder of frames, .tres a Godot SpriteFrames.
-        fps: Frames per second, instead of the clip's own.
+        fps: Frames per second, instead of the clip's own; for motion, how many of them are drawn.
         palette: Let the result hold only colours of the source.
-        scale: Repeat every pixel so many times, each way.
+        scale: Repeat every pixel so many times, each way; motion is drawn so many times larger.
         background: A colour such as #204060 to lay the clip on.
+        quiet: Do not print what reading a motion changed or left out.
     """
-    if fps is not None and not fps > 0:
+    if fps is not None and not 0 < fps < float("inf"):
         raise ConfigError(f"--fps {fps}: a positive number is needed")
-    files.convert(src, dst, fps, palette, scale, None if background is None else _colour(background))
+    notes = files.convert(src, dst, fps, palette, scale, None if background is None else _colour(background))
+    if notes and not quiet:
+        print("\n".join(notes))
 
 
 def recipes(*, json: bool = False) -> list[dict[str, str]]:
@@ -88,12 +100,18 @@ def data_make(
 
 
 def data_check(path: str, *, quiet: bool = False) -> list[str]:
-    """Read every clip of a folder (ACTION/clip.gif) and say what is wrong; exit 1 where anything is.
+    """Read every clip of a folder and say what is wrong; exit 1 where anything is.
+
+    A folder that holds BVH files is checked as motion capture: files that repeat each other, skeletons that differ,
+    jumps, labels of turns that the trajectory contradicts.
 
     Args:
-        path: A folder of clips, or one file.
+        path: A folder of clips (ACTION/clip.gif, or BVH files), or one file.
         quiet: Print nothing; the exit code still tells.
     """
+    motions = sorted(Path(path).rglob("*.bvh")) if Path(path).is_dir() else [Path(path)] * is_motion(path)
+    if motions:
+        return _told(path, check_motions(Path(path)), len(motions), quiet)
     candidates = [file for file, _ in find_clips(Path(path))]
     faults: list[str] = []
     sizes: dict[tuple[int, int], str] = {}
@@ -110,20 +128,24 @@ def data_check(path: str, *, quiet: bool = False) -> list[str]:
     if len(sizes) > 1:
         kinds = ", ".join(f"{w} x {h} ({name})" for (h, w), name in sizes.items())
         faults.append(f"{path}: clips of {len(sizes)} sizes: {kinds}; the smaller ones will be padded")
+    return _told(path, faults, len(candidates), quiet)
+
+
+def _told(path: str, faults: list[str], count: int, quiet: bool) -> list[str]:
     if not quiet:
-        print("\n".join(faults) if faults else f"{path}: {len(candidates)} clips, nothing wrong")
+        print("\n".join(faults) if faults else f"{path}: {count} clips, nothing wrong")
     return faults
 
 
 def info(what: str, *, json: bool = False) -> dict[str, Any]:
-    """Say what a run or a clip is.
+    """Say what a run, a clip or a motion is.
 
     Args:
-        what: A run directory, builtin:NAME, or a clip.
+        what: A run directory, builtin:NAME, a clip, or a motion (.bvh, .npz).
         json: Print JSON.
     """
     is_run = what.startswith(BUILTIN) or (Path(what) / "config.yaml").is_file()
-    known = _run_info(what) if is_run else _clip_info(what)
+    known = _run_info(what) if is_run else _motion_info(what) if _is_motion(what) else _clip_info(what)
     _show([{"": key, "value": str(value)} for key, value in known.items()] if not json else known, json)
     return known
 
@@ -159,6 +181,28 @@ def _clip_info(what: str) -> dict[str, Any]:
         "seconds": round(clip.duration / clip.fps, 3),
         "regular": bool((clip.durations - 1).abs().max() < 1e-6),
         "alpha": clip.alpha is not None,
+        "credits": list(clip.credits),
+    }
+
+
+def _is_motion(what: str) -> bool:
+    return is_motion(parse_spec(what).path)
+
+
+def _motion_info(what: str) -> dict[str, Any]:
+    """Lengths in metres; the height is from the lowest joint to the highest, the median of all frames."""
+    clip = files.read_motion_clip(what)
+    joints, ground = clip.joints(), clip.root[:, [0, 2]]
+    return {
+        "joints": len(clip.skeleton),
+        "names": ", ".join(clip.skeleton.names),
+        "frames": len(clip),
+        "fps": round(clip.fps, 3),
+        "seconds": round(len(clip) / clip.fps, 3),
+        "height_m": round(float((joints[..., 1].amax(1) - joints[..., 1].amin(1)).median()), 3),
+        "root_way_m": round(float(ground.diff(dim=0).norm(dim=-1).sum()), 3),
+        "root_from_start_to_end_m": round(float((ground[-1] - ground[0]).norm()), 3),
+        "notes": list(clip.notes),
         "credits": list(clip.credits),
     }
 
