@@ -360,8 +360,18 @@ def test_a_foot_is_let_go_without_a_jerk():
     assert float(speed[ends].max()) < 0.3, "with the toe's own speed it would be 0.45"
 
 
+def test_a_held_toe_keeps_its_height():
+    joints, contacts = skater()
+    joints[:, FEET, 1] += 0.02 * torch.rand(
+        len(joints), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    locked = lock_feet(joints, contacts, LEGS, FPS)
+    assert float((locked[:, FEET, 1] - joints[:, FEET, 1]).abs().max()) < 1e-3
+    assert float((locked[:, FEET] - joints[:, FEET]).norm(dim=-1).max()) > 0.03
+
+
 def test_a_leg_that_is_too_short_points_its_foot():
-    joints, contacts = skater(height=0.92)
+    joints, contacts = skater(height=0.90)
     locked = lock_feet(joints, contacts, LEGS, FPS)
     foot, old = locked[:, 4] - locked[:, 3], joints[:, 4] - joints[:, 3]
     pointed = torch.rad2deg(torch.atan2(torch.linalg.cross(foot, old).norm(dim=-1), (foot * old).sum(-1)))

@@ -169,8 +169,8 @@ def test_every_parameter_is_trained_and_padding_is_not():
     moved.joints[~batch.valid] += 5.0
     torch.manual_seed(0)
     a = model._errors(moved, batch.motion, batch.valid)
-    assert float(a["position"]) < 1e-3
-    assert float(a["velocity"]) < 1e-2
+    assert a["position"].item() < 1e-3
+    assert a["velocity"].item() < 1e-2
 
 
 def test_carried_points_that_stand_have_no_velocity():

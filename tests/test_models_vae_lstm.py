@@ -87,7 +87,7 @@ def test_it_learns_the_toy(cell, unroll):
         adam.zero_grad()
         losses.total.backward()
         adam.step()
-        last = float(losses.terms["reconstruction"])
+        last = losses.terms["reconstruction"].item()
         first = first or last
     assert last < 0.9 * first
 

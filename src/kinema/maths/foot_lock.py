@@ -1,7 +1,7 @@
 """Feet that stand where they stand: a toe that touches the ground is held at one place, and its leg follows.
 
-A stance is a stretch of frames in which a foot touches the ground. In it the toe is moved to the stance's mean place;
-before and after it the correction dies away along a cubic that keeps place and speed continuous (inertialisation, as
+A stance is a stretch of frames in which a foot touches the ground. In it the toe is moved, along the ground, to the
+stance's mean place, and keeps its height, so that the foot rolls on as it did; before and after it the correction dies away along a cubic that keeps place and speed continuous (inertialisation, as
 Bollo, GDC 2018, does for transitions). The ankle makes the toe's move, so that the foot keeps its slope and the heel
 still comes off, and hip, knee and ankle are solved by `inverse_kinematics.reach`. Bones keep their length.
 """
@@ -155,12 +155,13 @@ def _moves(
 
 
 def _pulls(toe: Float[Tensor, "*B T 3"], standing: Bool[Tensor, "*B T"], blend: float) -> Float[Tensor, "*B T 3"]:
-    """From each toe to where it is held, and between stances what is left of that; `blend` in frames."""
+    """From each toe to where it is held on the ground, and between stances what is left of that; `blend` in frames."""
     number = _numbers(standing).unsqueeze(-1).expand_as(toe)
     none = F.pad(torch.zeros_like(toe), (0, 0, 0, 1))
     count = none.scatter_add(-2, number, torch.ones_like(toe))
     held = (none.scatter_add(-2, number, toe) / count.clamp_min(1)).gather(-2, number)
-    pull = torch.where(standing.unsqueeze(-1), held - toe, torch.zeros_like(toe))
+    along = toe.new_tensor([1.0, 0.0, 1.0])
+    pull = torch.where(standing.unsqueeze(-1), (held - toe) * along, torch.zeros_like(toe))
 
     last = standing.shape[-1] - 1
     time = torch.arange(last + 1, device=toe.device)

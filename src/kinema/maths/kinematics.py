@@ -4,8 +4,8 @@ A skeleton is `parents` (-1 for the root, which comes first; a parent before its
 joint sits in its parent's frame. World rotations and positions follow the tree:
 ``R_j = R_parent L_j`` and ``x_j = x_parent + R_parent o_j``.
 
-Everything is elementwise on columns of the rotations, whatever the layout in memory, so it is fastest where the axis of
-time is innermost: a tensor (..., J, 3, 3, T) seen as (..., T, J, 3, 3).
+All joints equally far from the root are worked on together, so there are as many steps as the longest chain has bones.
+Inside, the axes are (joint, column, component, batch): the batch is long, and innermost is where that is fast.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kinema.maths.rotation import six_columns, to_matrix
-
-Columns = tuple[Tensor, Tensor, Tensor]
-"""A rotation as its three columns, each (..., 3)."""
 
 
 def forward_kinematics(
@@ -30,8 +27,9 @@ def forward_kinematics(
 
     The root's offset is not used: its position is given. Units are those of `root` and `offsets`.
     """
-    turned, places = _follow(_columns(local), root, offsets, parents, set(range(len(parents))))
-    return torch.stack([torch.stack(turned[j], -1) for j in range(len(parents))], -3), torch.stack(places, -2)
+    inside = local.movedim((-3, -1, -2), (0, 1, 2)).reshape(len(parents), 3, 3, -1)
+    turned, places = _follow(inside, root, offsets, parents, set(range(len(parents))))
+    return turned.reshape(-1, 3, 3, *root.shape[:-1]).movedim((0, 1, 2), (-3, -1, -2)), places
 
 
 def positions(
@@ -41,7 +39,8 @@ def positions(
     parents: Sequence[int],
 ) -> Float[Tensor, "*B J 3"]:
     """`forward_kinematics` without the rotations, which saves turning the joints that carry nothing."""
-    return torch.stack(_follow(_columns(local), root, offsets, parents, set(parents))[1], -2)
+    inside = local.movedim((-3, -1, -2), (0, 1, 2)).reshape(len(parents), 3, 3, -1)
+    return _follow(inside, root, offsets, parents, set(parents))[1]
 
 
 def positions_of_six(
@@ -51,8 +50,9 @@ def positions_of_six(
     parents: Sequence[int],
 ) -> Float[Tensor, "*B J 3"]:
     """`positions` of rotations given as six numbers, without making their matrices."""
-    x, y, z = (column.unbind(-2) for column in six_columns(six))
-    return torch.stack(_follow(list(zip(x, y, z, strict=True)), root, offsets, parents, set(parents))[1], -2)
+    inside = six.movedim((-2, -1), (0, 1)).reshape(len(parents), 6, -1).contiguous()
+    columns = six_columns(inside.movedim(1, -1))
+    return _follow(torch.stack([own.movedim(-1, 1) for own in columns], 1), root, offsets, parents, set(parents))[1]
 
 
 def joint_positions(
@@ -65,31 +65,38 @@ def joint_positions(
     return positions(to_matrix(rotations), root, offsets, parents)
 
 
-def _columns(local: Float[Tensor, "*B J 3 3"]) -> list[Columns]:
-    """The columns of every joint's rotation."""
-    columns = [own.unbind(-1) for own in local.unbind(-3)]
-    return [(x, y, z) for x, y, z in columns]
+def layers(parents: Sequence[int]) -> list[list[int]]:
+    """The joints by their number of bones to the root: the root alone, its children, theirs."""
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    return [[joint for joint, own in enumerate(depth) if own == level] for level in range(max(depth) + 1)]
 
 
 def _follow(
-    local: Sequence[Columns], root: Tensor, offsets: Tensor, parents: Sequence[int], wanted: set[int]
-) -> tuple[dict[int, Columns], list[Tensor]]:
-    """World rotations of the `wanted` joints, and the positions of all."""
-    turned: dict[int, Columns] = {}
-    places: list[Tensor] = []
-    for joint, (parent, columns) in enumerate(zip(parents, local, strict=True)):
-        if parent < 0:
-            turned[joint] = columns
-            places.append(root)
-            continue
-        above = turned[parent]
-        places.append(places[parent] + _combine(above, offsets[joint].unsqueeze(-1).unbind(0)))
-        if joint in wanted:
-            x, y, z = (_combine(above, column.split(1, -1)) for column in columns)
-            turned[joint] = (x, y, z)
-    return turned, places
+    local: Float[Tensor, "J 3 3 N"], root: Tensor, offsets: Tensor, parents: Sequence[int], carriers: set[int]
+) -> tuple[Float[Tensor, "C 3 3 N"], Float[Tensor, "*B J 3"]]:
+    """World rotations of the `carriers`, in the order of the joints, and the positions of all."""
+    turned, places = [local[:1]], [root.movedim(-1, 0).reshape(1, 3, -1)]
+    above, carried, order = [0], [0], [0]  # the joints whose rotations stand last in `turned`; of all of `turned`; met
+    for layer in layers(parents)[1:]:
+        level = order[len(order) - len(places[-1]) :]
+        x, y, z = _take(turned[-1], [above.index(parents[joint]) for joint in layer]).unbind(1)
+        a, b, c = offsets[layer][..., None, None].unbind(1)
+        begin = _take(places[-1], [level.index(parents[joint]) for joint in layer])
+        places.append(begin.addcmul(x, a).addcmul(y, b).addcmul(z, c))
+        order += layer
+        above = [joint for joint in layer if joint in carriers]
+        kept = [layer.index(joint) for joint in above]
+        x, y, z = (_take(column, kept)[:, None] for column in (x, y, z))
+        a, b, c = _take(local, above)[:, :, :, None].unbind(2)
+        turned.append((x * a).addcmul(y, b).addcmul(z, c))
+        carried += above
+    rows = torch.cat(places).reshape(-1, 3, *root.shape[:-1]).movedim(1, -1)
+    places_of_all = _take(rows, [order.index(joint) for joint in range(len(order))]).movedim(0, -2)
+    return _take(torch.cat(turned), [carried.index(joint) for joint in sorted(carried)]), places_of_all
 
 
-def _combine(columns: Columns, parts: Sequence[Tensor]) -> Tensor:
-    """The sum of the columns, each taken `parts` (..., 1) times: a matrix times a vector."""
-    return columns[0] * parts[0] + columns[1] * parts[1] + columns[2] * parts[2]
+def _take(rows: Tensor, which: list[int]) -> Tensor:
+    """Rows of a tensor, itself where they are all of it in order."""
+    return rows if which == list(range(len(rows))) else rows[which]
