@@ -14,8 +14,10 @@ from kinema.models.motion_base import domain_of
 from kinema.models.rivals.simple import MeanPose, SimpleConfig
 from kinema.training import run as runs
 from kinema.training.recipe import build_recipe, read_recipe
+from kinema.verbs import published_motion as motion
 from kinema.verbs import reproduce as verb
-from kinema.verbs.reproduce import Published, Row, reproduce, row_tree
+from kinema.verbs.published import Published, Row
+from kinema.verbs.reproduce import reproduce, row_tree
 
 TINY = {
     "data.train": "3",
@@ -140,9 +142,9 @@ def test_mistakes_are_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_motion_is_measured_and_shown_on_the_embedded_gait(tmp_path, monkeypatch):
-    published = Published("About.", ROWS, verb.rows_table2, verb.motion_pictures("pose"), verb.measure_motion)
+    published = Published("About.", ROWS, motion.rows_table2, motion.motion_pictures("pose"), motion.measure_motion)
     monkeypatch.setitem(verb.TABLES, "tiny", published)
-    monkeypatch.setattr(verb, "DRAWS", 2)
+    monkeypatch.setattr(motion, "DRAWS", 2)
     results = reproduce("tiny", out=str(tmp_path), quiet=True)
     assert set(results) == {"One, trained", "mean"}
     ((one,), (mean,)) = results.values()

@@ -1,10 +1,15 @@
 """BVH as text: every number as float() reads it, every file as it was, every damage in one line."""
 
+import os
 import random
 import re
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -12,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema.errors import ClipError, FileError
-from kinema.files.bvh import CHANNELS, Bvh, format_bvh, in_file_order, parse_bvh, read_bvh, read_many, write_bvh
+from kinema.files import bvh_workers
+from kinema.files.bvh import CHANNELS, Bvh, format_bvh, in_file_order, parse_bvh, read_bvh, write_bvh
 from kinema.files.bvh_numbers import Arena, format_rows, parse_rows, read_fixed
+from kinema.files.bvh_workers import Helper, read_many
 from real_data import real_data
 
 PLAIN = """HIERARCHY
@@ -252,15 +259,124 @@ def test_offsets_are_written_without_exponents():
     assert b"OFFSET 0.0000187007 -5.0 0.0" in format_bvh(bvh)
 
 
-def test_a_folder_is_read_in_order(tmp_path):
-    for seed in range(30):
+@pytest.fixture
+def folder(tmp_path) -> list[Path]:
+    """Files enough for helpers."""
+    for seed in range(40):
         write_bvh(random_bvh(seed), tmp_path / f"{seed:02}.bvh")
-    paths = sorted(tmp_path.glob("*.bvh"))
-    for bvh, path in zip(read_many(paths), paths, strict=True):
+    return sorted(tmp_path.glob("*.bvh"))
+
+
+@pytest.fixture
+def helpers(monkeypatch) -> list[Helper]:
+    """The helpers that are started; each is waited for, as a few small files would be read before it is ready."""
+    found = []
+
+    class Ready(Helper):
+        def __init__(self) -> None:
+            super().__init__()
+            found.append(self)
+            assert self.ready.result(60) is None
+
+    monkeypatch.setattr(bvh_workers, "Helper", Ready)
+    return found
+
+
+@pytest.fixture
+def read_here(monkeypatch) -> list[Path]:
+    """The files that this process reads itself."""
+    paths = []
+    monkeypatch.setattr(bvh_workers, "read_bvh", lambda path: paths.append(path) or read_bvh(path))
+    return paths
+
+
+def have_ended(helpers: list[Helper]) -> bool:
+    threads = [thread for helper in helpers for thread in helper.thread._threads]
+    return all(helper.process.returncode is not None for helper in helpers) and not any(map(Thread.is_alive, threads))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_folder_is_read_in_order(workers, folder, helpers, read_here):
+    for bvh, path in zip(read_many(folder, workers), folder, strict=True):
         assert_same(bvh, read_bvh(path))
-    paths[20].write_text("HIERARCHY")
-    with pytest.raises(FileError, match=r"20\.bvh"):
-        list(read_many(paths))
+        assert bvh.values.flags.writeable
+    assert len(helpers) == workers - 1
+    assert (len(read_here) < len(folder)) == (workers > 1)
+    assert have_ended(helpers)
+
+
+@pytest.mark.parametrize("bad", [0, 5, 22, 39])
+def test_a_bad_file_of_a_folder_is_told_in_its_place(bad, folder, helpers):
+    folder[bad].write_text(PLAIN.replace("11.000000", "eleven"))
+    with pytest.raises(FileError) as alone:
+        read_bvh(folder[bad])
+    read = []
+    with pytest.raises(FileError) as error:
+        read.extend(read_many(folder))
+    assert (str(error.value), len(read)) == (str(alone.value), bad)
+    assert have_ended(helpers)
+
+
+def test_a_folder_is_read_no_further_ahead_than_said(folder, helpers):
+    asked = []
+    paths = (asked.append(path) or path for path in folder * 5)
+    for number, _ in enumerate(read_many(paths)):
+        assert len(asked) <= max(bvh_workers.FEW, number + 1 + bvh_workers.AHEAD)
+    assert number + 1 == len(asked) == 200
+
+
+def test_nothing_is_left_of_a_folder_that_is_given_up(folder, helpers):
+    reader = read_many(folder, workers=3)
+    next(reader)
+    assert [helper.process.poll() for helper in helpers] == [None, None]
+    reader.close()
+    assert have_ended(helpers)
+
+
+def test_a_folder_is_read_though_its_helper_dies(folder, helpers, read_here):
+    reader = read_many(folder)
+    found = [next(reader)]
+    helpers[0].process.kill()
+    for bvh, path in zip([*found, *reader], folder, strict=True):
+        assert_same(bvh, read_bvh(path))
+    assert len(read_here) > 20
+
+
+def test_a_few_files_start_no_helper(folder, helpers):
+    assert len(list(read_many(folder[:19]))) == 19
+    assert list(read_many([])) == []
+    assert helpers == []
+
+
+@pytest.mark.parametrize("program", ["", None, "/opt/studio/studio", "/nowhere/python3"])
+def test_a_folder_is_read_where_no_helper_can_be_started(program, folder, monkeypatch):
+    monkeypatch.setattr("sys.executable", program)
+    assert len(list(read_many(folder))) == 40
+
+
+@pytest.mark.slow
+def test_an_interrupted_script_without_a_guard_runs_once_and_leaves_no_helper(folder, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time\nfrom pathlib import Path\nfrom kinema.files import bvh_workers\n"
+        "helpers, start = [], bvh_workers.Helper\n"
+        "bvh_workers.Helper = lambda: helpers.append(start()) or helpers[-1]\n"
+        "for bvh in bvh_workers.read_many(sorted(Path(sys.argv[1]).glob('*.bvh'))):\n"
+        "    helpers[0].ready.result()\n"
+        "    print(helpers[0].process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, script, tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        helper = int(process.stdout.readline())
+        os.kill(helper, 0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert out == b""
+    assert err.count(b"Traceback") == err.count(b"KeyboardInterrupt") == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(helper, 0)
 
 
 @pytest.mark.slow
@@ -371,10 +487,10 @@ def test_a_wrong_number_is_found_far_down(monkeypatch):
     ],
 )
 def test_absurd_sizes_are_refused_at_once(text):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(FileError) as error:
         parse_bvh(text.encode(), "absurd")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(str(error.value)) < 300
 
 

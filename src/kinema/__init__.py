@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kinema.models.clips import animate as animate
     from kinema.models.clips import sample as sample
     from kinema.models.clips import swap as swap
+    from kinema.models.scenes import compose as compose
     from kinema.motion import MotionClip as MotionClip
     from kinema.motion import Skeleton as Skeleton
     from kinema.training.run import load_run as load
@@ -31,6 +32,7 @@ PUBLIC = {
     "Skeleton": ("motion", "Skeleton"),
     "VideoClip": ("clip", "VideoClip"),
     "animate": ("models.clips", "animate"),
+    "compose": ("models.scenes", "compose"),
     "convert": ("files.transfer", "convert"),
     "load": ("training.run", "load_run"),
     "read_clip": ("files.transfer", "read_clip"),

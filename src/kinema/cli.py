@@ -41,6 +41,17 @@ VERBS: dict[str, Verb] = {
     "reproduce": Verb("train and measure every row of a published table", "reproduce", "reproduce"),
     "swap": Verb("put the motion of one clip on the content of another, and back", "apply", "swap"),
     "animate": Verb("let one picture do an action, at any tempo, backwards, for ever", "apply", "animate"),
+    "compose": Verb(
+        "any character on any background with any movement; movements to print, edit and keep",
+        "compose",
+        "compose",
+        {
+            "scale_by": ("--scale-by",),
+            "about_character": ("--about-character",),
+            "save_transformation": ("--save-transformation",),
+            "show": ("--print",),
+        },
+    ),
     "synthesize": Verb("let a body walk and run along a drawn path: BVH, GLB, GIF, ...", "synthesize", "synthesize"),
     "sample": Verb("draw new clips from a model", "apply", "sample", {"n": ("-n", "--n")}),
     "convert": Verb("convert a clip or a motion to any other format that can hold it", "files", "convert"),

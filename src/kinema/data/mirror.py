@@ -27,23 +27,27 @@ class Mirror:
     numbers of that are those of L_p with other signs.
     """
 
-    def __init__(self, skeleton: Skeleton, pairs: list[int], typical: Float[Tensor, "J 6"]) -> None:
+    def __init__(self, skeleton: Skeleton, pairs: list[int], typical: Float[Tensor, "J 6"] | None) -> None:
         """`pairs` holds each joint's partner (itself on the mid-line), `typical` six numbers near its usual rotation.
 
+        `typical` is None for motions without rotations, of whose skeletons nothing is asked.
         Raises ClipError where a joint has no mirror image.
         """
-        frames = joint_frames(skeleton, pairs, from_six(typical))
-        above = torch.stack([frames.new_tensor(FLIP) if p < 0 else frames[p] for p in skeleton.parents])
         self.pairs = pairs
-        self.signs = torch.cat([above * frames[:, :1], above * frames[:, 1:2]], -1)
+        self.signs: Tensor | None = None
+        if typical is not None:
+            frames = joint_frames(skeleton, pairs, from_six(typical))
+            above = torch.stack([frames.new_tensor(FLIP) if p < 0 else frames[p] for p in skeleton.parents])
+            self.signs = torch.cat([above * frames[:, :1], above * frames[:, 1:2]], -1)
 
     def __call__(self, motion: Motion) -> Motion:
         """The motion in the mirror."""
         joints, control, rotations, contacts = motion.joints, motion.control, motion.rotations, motion.contacts
+        signs = self.signs
         return Motion(
             joints[..., self.pairs, :] * joints.new_tensor(FLIP),
             control * control.new_tensor(CONTROL),
-            None if rotations is None else rotations[..., self.pairs, :] * self.signs.to(rotations),
+            None if rotations is None or signs is None else rotations[..., self.pairs, :] * signs.to(rotations),
             None if contacts is None else contacts.flip(-1),
         )
 

@@ -19,8 +19,8 @@ from kinema.data.motions import MotionSource, WindowConfig
 from kinema.data.roles import Roles, find_roles, read_roles
 from kinema.data.splits import split_identities
 from kinema.errors import ConfigError, FileError
-from kinema.files.bvh import read_many
 from kinema.files.bvh_motion import to_motion
+from kinema.files.bvh_workers import read_many
 from kinema.maths import trajectory
 from kinema.motion import MotionClip
 

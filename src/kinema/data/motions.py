@@ -1,4 +1,4 @@
-"""Motions cut into windows: what `Mocap` and `Gait` are, apart from where their clips come from.
+"""Motions cut into windows: what `Mocap`, `Gaits` and `Edinburgh` are, apart from where their clips come from.
 
 Clips are brought to one rate and into the root frame (`representation`), laid end to end, and cut as in the data of
 Habibie et al. (2017): a window every `step` frames, short ones padded in the middle of copies of their first and last
@@ -6,7 +6,7 @@ pose, with a control of 0 there.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kinema.data.mirror import Mirror
-from kinema.data.representation import Encoded, encode, resample
+from kinema.data.representation import encode, resample
 from kinema.data.roles import Roles, mirror_pairs
 from kinema.errors import ClipError, ConfigError
 from kinema.motion import Motion, MotionBatch, MotionClip, Skeleton
@@ -60,6 +60,21 @@ class Moving(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class SeenClip:
+    """A clip that is in its root frame already, for data that is kept so; rotations need not be known."""
+
+    skeleton: Skeleton
+    motion: Motion
+    """Shapes (T, ...), with contacts, at the rate of the source; with rotations in all clips of a source or in none."""
+    name: str
+    """What an error message calls the clip."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What is known of the clip: ``action``, ``style``."""
+    credits: tuple[str, ...] = ()
+    """Authors and licences that must travel with everything made of the clip."""
+
+
 class MotionSource:
     """Windows of motion of one split, all of one skeleton.
 
@@ -70,7 +85,7 @@ class MotionSource:
         self,
         name: str,
         split: str,
-        clips: Sequence[MotionClip],
+        clips: Sequence[MotionClip | SeenClip],
         roles: Roles,
         config: WindowConfig,
         factors: Mapping[str, tuple[str, ...]],
@@ -87,25 +102,25 @@ class MotionSource:
                 )
         self.names = tuple(clip.name for clip in clips)
         self.credits = tuple(dict.fromkeys(line for clip in clips for line in clip.credits))
-        encoded = [encode(resample(clip, config.fps), roles) for clip in clips]
-        self._lay(encoded)
+        self._lay([_seen(clip, roles, config.fps) for clip in clips])
         self.labels = {
             factor: torch.tensor([values.index(clip.labels[factor]) for clip in clips])
             for factor, values in factors.items()
         }
         self.mirrored = None
         if config.mirror:
-            assert self.motion.rotations is not None
-            self.mirrored = Mirror(self.skeleton, mirror_pairs(self.skeleton, roles), self.motion.rotations.mean(0))
+            typical = None if self.motion.rotations is None else self.motion.rotations.mean(0)
+            self.mirrored = Mirror(self.skeleton, mirror_pairs(self.skeleton, roles), typical)
             self.turned = {factor: _turned(values) for factor, values in factors.items()}
 
-    def _lay(self, encoded: Sequence[Encoded]) -> None:
+    def _lay(self, motions: Sequence[Motion]) -> None:
         """All clips end to end in float32, where each begins, and which window is whose."""
-        parts = [item.motion.map(Tensor.float) for item in encoded]
+        parts = [motion.map(Tensor.float) for motion in motions]
+        rotations = [part.rotations for part in parts if part.rotations is not None]
         self.motion = Motion(
             torch.cat([part.joints for part in parts]),
             torch.cat([part.control for part in parts]),
-            torch.cat([part.rotations for part in parts if part.rotations is not None]),
+            torch.cat(rotations) if rotations else None,
             torch.cat([part.contacts for part in parts if part.contacts is not None]),
         )
         self.counts = torch.tensor([len(part.control) for part in parts])
@@ -190,19 +205,23 @@ def starts(frames: int, config: WindowConfig) -> list[int]:
     return sorted({min(cut, frames - config.length) for cut in cuts})
 
 
+def _seen(clip: MotionClip | SeenClip, roles: Roles, fps: float) -> Motion:
+    """The clip in its root frame, at the source's rate."""
+    return clip.motion if isinstance(clip, SeenClip) else encode(resample(clip, fps), roles).motion
+
+
 def _choose(image: Bool[Tensor, " B"], other: Motion, motion: Motion) -> Motion:
     def pick(a: Float[Tensor, "B ..."], b: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         return torch.where(image.view(-1, *[1] * (a.ndim - 1)), a, b)
 
-    assert other.rotations is not None
-    assert motion.rotations is not None
-    assert other.contacts is not None
-    assert motion.contacts is not None
+    def pick_known(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        return None if a is None or b is None else pick(a, b)
+
     return Motion(
         pick(other.joints, motion.joints),
         pick(other.control, motion.control),
-        pick(other.rotations, motion.rotations),
-        pick(other.contacts, motion.contacts),
+        pick_known(other.rotations, motion.rotations),
+        pick_known(other.contacts, motion.contacts),
     )
 
 

@@ -16,7 +16,7 @@ class Entry:
     config: str
     source: str
     kind: str = "pictures"
-    """What its clips are: pictures or motion."""
+    """What its clips are: pictures, pairs of frames, or motion."""
 
 
 SOURCES: dict[str, Entry] = {
@@ -38,6 +38,24 @@ SOURCES: dict[str, Entry] = {
     "clips": Entry("your own clips: ACTION/clip.gif, or a sheet with tags", "folders", "FolderConfig", "FolderClips"),
     "gait": Entry("people walking and running along paths, made by Kinema", "gaits", "GaitsConfig", "Gaits", "motion"),
     "mocap": Entry("motion capture: a folder of BVH files of one skeleton", "mocap", "MocapConfig", "Mocap", "motion"),
+    "digits": Entry(
+        "moving digits on diamond backgrounds: glyphs drawn by Kinema, or your MNIST files",
+        "moving_digits",
+        "MovingDigitsConfig",
+        "MovingDigits",
+        "pairs",
+    ),
+    "characters": Entry(
+        "the 672 characters of the Liberated Pixel Cup, with or without diamond backgrounds",
+        "characters",
+        "CharactersConfig",
+        "Characters",
+        "pairs",
+    ),
+    "scenes": Entry(
+        "pairs of frames of your own clips, each on its own background", "scenes", "ScenesConfig", "Scenes", "pairs"
+    ),
+    "edinburgh": Entry("your Edinburgh locomotion data", "edinburgh", "EdinburghConfig", "Edinburgh", "motion"),
 }
 
 

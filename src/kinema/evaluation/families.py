@@ -9,6 +9,7 @@ import torch
 from rich.console import RenderableType
 
 from kinema.data.motions import MotionSource
+from kinema.data.pairs import PairSource
 from kinema.data.source import Source
 from kinema.evaluation.evaluate import evaluate
 from kinema.evaluation.motion_clips import FRAMES, TestClips
@@ -16,6 +17,7 @@ from kinema.evaluation.motion_protocol import evaluate_motion
 from kinema.evaluation.motion_report import write_motion_report
 from kinema.evaluation.motion_tables import motion_table
 from kinema.evaluation.report import write_report
+from kinema.evaluation.scene_evaluate import chosen, evaluate_pairs, write_scene_report
 from kinema.evaluation.table import NO_PAPER, PAPER, table
 
 
@@ -91,10 +93,27 @@ class OfMotion:
         model.to(device)
 
 
+class OfPairs:
+    """The renderer: manipulations of held-out scenes against the truth, and what each code holds alone."""
+
+    def measure(
+        self, model: Any, test: PairSource, train: PairSource, seed: int, count: int, device: torch.device
+    ) -> dict[str, float]:
+        del train
+        return evaluate_pairs(model, test, seed, count, device)
+
+    def table(self, results: Mapping[str, float], source: str) -> RenderableType:
+        del source
+        return table(chosen(results))
+
+    def report(self, directory: Path, model: Any, test: PairSource, told: Told, device: torch.device) -> None:
+        write_scene_report(directory, model, test, told.title, told.records, told.results, told.seed, device)
+
+
 def clips_of(model: Any, test: MotionSource) -> TestClips:
     """The openings of a source's clips."""
     return TestClips.of(test.openings(FRAMES), model.domain)
 
 
-EVALUATORS: dict[str, Evaluator] = {"pictures": OfPictures(), "motion": OfMotion()}
+EVALUATORS: dict[str, Evaluator] = {"pictures": OfPictures(), "pairs": OfPairs(), "motion": OfMotion()}
 """By what a family learns from."""

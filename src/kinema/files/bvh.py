@@ -6,9 +6,7 @@ What the numbers mean is `bvh_motion`'s concern.
 """
 
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,18 +94,6 @@ def read_bvh(path: Path) -> Bvh:
         if path.stat().st_size > MAX_BYTES:
             raise FileError(f"{path}: has more than {MAX_BYTES} bytes; cut it into shorter files")
         return parse_bvh(path.read_bytes(), str(path))
-
-
-def read_many(paths: Iterable[Path], workers: int = 2) -> Iterator[Bvh]:
-    """The files in their order, read by so many threads at once, a few files ahead. Raises FileError at a bad file."""
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque = deque()
-        for path in paths:
-            ahead.append(pool.submit(read_bvh, path))
-            if len(ahead) > 4 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def parse_bvh(text: bytes, name: str) -> Bvh:

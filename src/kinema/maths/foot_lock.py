@@ -1,9 +1,10 @@
 """Feet that stand where they stand: a toe that touches the ground is held at one place, and its leg follows.
 
 A stance is a stretch of frames in which a foot touches the ground. In it the toe is moved, along the ground, to the
-stance's mean place, and keeps its height, so that the foot rolls on as it did; before and after it the correction dies away along a cubic that keeps place and speed continuous (inertialisation, as
-Bollo, GDC 2018, does for transitions). The ankle makes the toe's move, so that the foot keeps its slope and the heel
-still comes off, and hip, knee and ankle are solved by `inverse_kinematics.reach`. Bones keep their length.
+stance's mean place, and keeps its height, so that the foot rolls on as it did. Before and after it the correction dies
+away along a cubic that keeps place and speed continuous (inertialisation, as Bollo, GDC 2018, does for transitions).
+The ankle makes the toe's move, so that the foot keeps its slope and the heel still comes off, and hip, knee and ankle
+are solved by `inverse_kinematics.reach`. Bones keep their length.
 """
 
 from collections.abc import Sequence

@@ -106,8 +106,8 @@ class MotionNetwork(nn.Module):
         self,
         joints: Tensor,
         control: Tensor,
-        rotations: Tensor,
-        contacts: Tensor,
+        rotations: Tensor | None,
+        contacts: Tensor | None,
         valid: Tensor,
         factors: dict[str, Tensor],
     ) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from kinema.models import base, motion_base
+from kinema.models import base, motion_base, renderer
 from kinema.models.halo import Halo, HaloConfig
 from kinema.models.locomotion import Locomotion, LocomotionConfig
 from kinema.models.rivals.crbm import Crbm, CrbmConfig
@@ -36,6 +36,7 @@ def of_motion(config: type, build: Callable[[Any, Any], nn.Module]) -> Family:
 
 FAMILIES: dict[str, Family] = {
     "halo": Family(HaloConfig, Halo),
+    "renderer": Family(renderer.RendererConfig, renderer.Renderer, renderer.PairDomain, renderer.domain_of, "pairs"),
     "locomotion": of_motion(LocomotionConfig, Locomotion),
     "vae-lstm": of_motion(VaeLstmConfig, VaeLstm),
     "erd": of_motion(ErdConfig, Erd),

@@ -103,7 +103,7 @@ def place(
         local = positions_to_rotations(motion.joints, skeleton.offsets, skeleton.parents)
     else:
         local = rotation.from_matrix(rotation.from_six(motion.rotations))
-    root = where + motion.joints[:, :, 0] * motion.joints.new_tensor([0.0, 1.0, 0.0])
+    root = trajectory.to_world(motion.joints[:, :, :1], where, facing)[:, :, 0]
     turned = rotation.multiply(rotation.about_y(facing), local[:, :, 0])
     local = torch.cat([turned[:, :, None], local[:, :, 1:]], 2)
     if asked.lock and motion.contacts is not None:

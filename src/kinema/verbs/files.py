@@ -1,5 +1,6 @@
 """convert, data and info: clips and motion between formats, the sources of clips, what is known of a run or a file."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,7 @@ def _run_info(what: str) -> dict[str, Any]:
     return {
         "family": run.recipe.family,
         "stands_for": run.recipe.stands_for,
-        "actions": list(run.domain.actions),
-        "size": list(run.domain.size),
-        "channels": run.domain.channels,
-        "length": run.domain.length,
+        **{key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(run.domain).items()},
         "source": run.recipe.source,
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "credits": list(run.credits),

@@ -1,0 +1,273 @@
+"""Tables and figures of the equivariant renderer: Moving MNIST, sprites, T_Z, the number of backgrounds, ablations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from kinema.data.registry import build_source
+from kinema.evaluation import scene_pictures
+from kinema.evaluation.motion_tables import Rows, Table, cell
+from kinema.evaluation.scene_affine import evaluate_transformations, read_transformations
+from kinema.evaluation.scene_errors import evaluate_scenes
+from kinema.evaluation.scene_examples import Examples, draw_examples
+from kinema.training.recipe import Recipe
+from kinema.verbs.published import CLIPS, Measured, Published, Row
+
+COUNT, QUICK_COUNT = 10_000, 1_000
+"""Test examples."""
+PAIRS, QUICK_PAIRS = 40_000, 2_000
+"""Pairs of one digit whose T_Z is read."""
+DIGITS = (5, 8)
+PAPER = "Resnick, Raileanu, Kapoor, Peysakhovich, Cho and Bruna: Equivariant rendering, learned from frame pairs (2020)"
+SCALES: Mapping[str, str] = {"mse255": "mean over 0-255", "sse01": "sum per image, [0, 1]", "psnr": "PSNR, dB"}
+CPU = torch.device("cpu")
+
+
+@lru_cache(maxsize=4)
+def scenes(source: str, data: Any) -> Any:
+    """The test split of a recipe's data, which most rows share."""
+    return build_source(source, data, "test")
+
+
+@lru_cache(maxsize=4)
+def examples(source: str, data: Any, count: int) -> Examples:
+    """The test examples, the same for every row of the same data."""
+    return draw_examples(scenes(source, data), count, 0)
+
+
+def test_examples(recipe: Recipe, quick: bool) -> Examples:
+    """Those of a recipe; what only changes training does not change them."""
+    return examples(recipe.source, recipe.data, QUICK_COUNT if quick else COUNT)
+
+
+def measure_scenes(model: Any, recipe: Recipe, quick: bool) -> dict[str, float]:
+    """`evaluate_scenes` on the test examples of a recipe."""
+    found = test_examples(recipe, quick)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    results = evaluate_scenes(model.to(device), found, device)
+    model.to(CPU)
+    return results | {CLIPS: float((found.one * 31 + found.i * 7 + found.j).sum())}
+
+
+def of_one_digit(recipe: Recipe, digit: int) -> Any:
+    """A single drawing of a digit on a single background, from the test split."""
+    return scenes(recipe.source, replace(recipe.data, only=(digit,), instance=0, backgrounds=1))
+
+
+def measure_affine(model: Any, recipe: Recipe, quick: bool) -> dict[str, float]:
+    """`evaluate_transformations` of one digit each of `DIGITS`, under their names, and the manipulations."""
+    results = measure_scenes(model, recipe, quick)
+    for digit in DIGITS:
+        pairs = read_transformations(model, of_one_digit(recipe, digit), QUICK_PAIRS if quick else PAIRS, 0, CPU)
+        results |= {f"{digit}/{name}": value for name, value in evaluate_transformations(pairs).items()}
+    return results
+
+
+def error_table(title: str, note: str, rows: Rows, measures: Mapping[str, str], scale: str) -> Table:
+    """A line for each row and measure: mean with its interval, quartiles of the sum per image."""
+    lines = []
+    for name, results in rows.items():
+        for measure, called in measures.items():
+            found = cell(results, f"{measure}/{scale}")
+            if found is not None:
+                quartiles = [cell(results, f"{measure}/{q}") for q in ("q1", "median", "q3")]
+                lines.append((name, called, found, *quartiles))
+    heads = ("model", "what", SCALES[scale], "q1, [0, 1]", "median, [0, 1]", "q3, [0, 1]")
+    return Table(f"{title} ({SCALES[scale]})", note, heads, tuple(lines))
+
+
+def ratio_table(rows: Rows, ratios: Mapping[str, str]) -> Table:
+    """Shares of the baselines of the same examples."""
+    lines = [(name, *(cell(results, ratio) for ratio in ratios)) for name, results in rows.items()]
+    note = "The mean error as a share of the mean of the baseline; below 1 is better than it."
+    return Table("Errors as shares of the baselines", note, ("model", *ratios.values()), tuple(lines))
+
+
+DIGIT_MEASURES: Mapping[str, str] = {
+    "background": "Background",
+    "transformation": "Transformation",
+    "combined": "both",
+    "reconstruction": "reconstruction",
+    "video frames": "Video frames (baseline)",
+    "no object": "No object (baseline)",
+    "solo": "background alone",
+}
+DIGIT_RATIOS: Mapping[str, str] = {
+    "background/of no object": "Background / No object",
+    "transformation/of video frames": "Transformation / Video frames",
+}
+SPRITE_MEASURES: Mapping[str, str] = {
+    "transformation": "analogy",
+    "background only": "background-only",
+    "background only, copy": "background-only, copying x_c",
+    "character only": "character-only",
+    "character only, copy": "character-only, copying x_c",
+    "bare": "on a bare canvas (Ours-BG)",
+    "background": "background changed",
+    "solo, free pixels": "background alone, free pixels",
+    "copy": "copying x_c (baseline)",
+    "video frames": "Video frames (baseline)",
+}
+SPRITE_RATIOS: Mapping[str, str] = {
+    "transformation/of copy": "analogy / copy",
+    "background only/of background only, copy": "background-only / copy",
+    "character only/of character only, copy": "character-only / copy",
+}
+
+
+def rows_digits(rows: Rows) -> list[Table]:
+    """Figure 3."""
+    note = "Unseen digits on unseen backgrounds; 95 % intervals in brackets."
+    tables = [error_table("Moving MNIST", note, rows, DIGIT_MEASURES, scale) for scale in ("mse255", "sse01", "psnr")]
+    return [tables[0], ratio_table(rows, DIGIT_RATIOS), *tables[1:]]
+
+
+def rows_sprites(rows: Rows) -> list[Table]:
+    """Figures 6 to 9, 16 and 21."""
+    note = "Unseen characters on unseen backgrounds; 95 % intervals in brackets."
+    tables = [error_table("Sprites", note, rows, SPRITE_MEASURES, scale) for scale in ("sse01", "mse255", "psnr")]
+    return [tables[0], ratio_table(rows, SPRITE_RATIOS), by_movement(rows), *tables[1:]]
+
+
+ANIMATIONS = ("spellcast", "thrust", "walk", "slash", "shoot")
+
+
+def by_movement(rows: Rows) -> Table:
+    """Analogies, animation by animation (figures 7, 9 and 21)."""
+    lines = []
+    for name, results in rows.items():
+        for measure in ("transformation", "background only", "character only", "copy"):
+            cells = [cell(results, f"{measure}/{animation}/sse01") for animation in ANIMATIONS]
+            if any(found is not None for found in cells):
+                lines.append((name, SPRITE_MEASURES[measure], *cells))
+    note = "Sum of squares per image in [0, 1]."
+    return Table("Sprites, animation by animation", note, ("model", "what", *ANIMATIONS), tuple(lines))
+
+
+AFFINE: Mapping[str, str] = {
+    "r2 inverse": "r2, inverse of T_X",
+    "r2 forward": "r2, T_X as printed",
+    "constant entries": "constant entries",
+    "angle error, degrees": "angle error, degrees",
+    "angle correlation": "angle correlation",
+    "shift norm correlation": "shift norm correlation",
+    "greatest singular value": "greatest singular value",
+}
+PAPER_R2 = {5: 0.992, 8: 0.993}
+
+
+def rows_affine(rows: Rows) -> list[Table]:
+    """Section 4.6, figures 11 to 14."""
+    lines: list[tuple[Any, ...]] = []
+    for name, results in rows.items():
+        for digit in DIGITS:
+            lines.append((name, digit, *(cell(results, f"{digit}/affine/{measure}") for measure in AFFINE)))
+    for digit, r2 in PAPER_R2.items():
+        lines.append(("paper", digit, None, r2, *[None] * (len(AFFINE) - 2)))
+    note = "T_Z of pairs of one drawing of a digit on one background, against the true movement."
+    return [Table("T_Z and T_X", note, ("model", "digit", *AFFINE.values()), tuple(lines)), *rows_digits(rows)]
+
+
+def pictures(rows: Mapping[str, Measured], quick: bool) -> Mapping[str, bytes]:
+    """Manipulations and solo renders of every row."""
+    made = {}
+    for name, row in rows.items():
+        few = next(test_examples(row.recipe, quick).chunks(scene_pictures.SHOWN))
+        slug = name.lower().replace(" ", "-").replace(",", "")
+        made[f"{slug}.png"] = scene_pictures.manipulations(row.model, few, CPU)
+        made[f"{slug}-solo.png"] = scene_pictures.solo(row.model, few.frames["1i"], CPU)
+    return made
+
+
+def affine_pictures(rows: Mapping[str, Measured], quick: bool) -> Mapping[str, bytes]:
+    """Those, and the densities of shifts and angles."""
+    count = QUICK_PAIRS if quick else PAIRS
+    first = next(iter(rows.values()))
+    found = {
+        f"{name}, {digit}": read_transformations(row.model, of_one_digit(row.recipe, digit), count, 0, CPU)
+        for name, row in rows.items()
+        for digit in DIGITS
+    }
+    return {**pictures(rows, quick), "affine.png": scene_pictures.transformations(found, first.recipe.data.size)}
+
+
+SAMPLE = "{n/examples:.0f} test examples"
+
+
+def table(about: str, rows: tuple[Row, ...], compose: Callable[[Rows], list[Table]]) -> Published:
+    """A table of manipulations."""
+    return Published(f"{about}, after {PAPER}.", rows, compose, pictures, measure_scenes, "renderer-glyphs", SAMPLE)
+
+
+SMALL: Mapping[str, str] = {
+    "model.networks": "patches",
+    "model.width": "16",
+    "model.hidden": "64",
+    "training.steps": "1800",
+    "training.batch": "16",
+    "training.learning_rate": "0.002",
+    "training.warmup": "50",
+}
+"""A row with --quick."""
+DIGIT_ROWS = (
+    Row("Kinema", "renderer-digits", quick=SMALL),
+    Row("paper's form", "renderer-digits-paper", quick=SMALL),
+)
+ABLATION_STEPS: Mapping[str, str] = {"training.steps": "8000"}
+"""Equal steps for every row of the ablation: about two minutes on one NVIDIA GPU, by what a step costs there."""
+
+
+def ablated(name: str, recipe: str = "renderer-digits-paper", **options: str) -> Row:
+    """A row that differs in one setting of the model."""
+    settings = {f"model.{key}": value for key, value in options.items()}
+    return Row(name, recipe, {**settings, **ABLATION_STEPS})
+
+
+RENDERER_TABLES: dict[str, Published] = {
+    "renderer-mnist": table("Moving MNIST: figures 2, 3 and 10", DIGIT_ROWS, rows_digits),
+    "renderer-sprites": table(
+        "Sprites: figures 4 to 7, 9, 16 and 21",
+        (
+            Row("Kinema, backgrounds", "renderer-sprites"),
+            Row("paper's form, backgrounds", "renderer-sprites", {"model.solo": "0"}),
+            Row("Kinema, backgrounds, moved along x", "renderer-sprites", {"data.sway": "8"}),
+            Row("Kinema, backgrounds, 4 parts", "renderer-sprites", {"model.parts": "4"}),
+        ),
+        rows_sprites,
+    ),
+    "renderer-sprites-bare": table(
+        "Sprites without backgrounds: figures 4, 6 and 7", (Row("paper's form", "renderer-sprites-bare"),), rows_sprites
+    ),
+    "renderer-backgrounds": table(
+        "Sprites: figure 8, the number of backgrounds in training",
+        tuple(Row(f"B = {b}", "renderer-sprites", {"data.backgrounds": str(b)}) for b in (64, 128, 256, 784, 1000)),
+        rows_sprites,
+    ),
+    "renderer-analysis": Published(
+        f"The learned transformation against the true one: section 4.6, figures 11 to 14 of {PAPER}.",
+        DIGIT_ROWS,
+        rows_affine,
+        affine_pictures,
+        measure_affine,
+        "renderer-glyphs",
+        SAMPLE,
+    ),
+    "renderer-ablation": table(
+        "Moving MNIST: what each part of the objective is good for, at equal steps",
+        (
+            ablated("paper's form"),
+            ablated("ours", "renderer-digits"),
+            ablated("T_Z given as T_X", transformation="given"),
+            ablated("T_Z of frames", transformation="frames"),
+            ablated("no equivariance loss", equivariance="0"),
+            ablated("no invariance loss", invariance="0"),
+            ablated("inverse loss", inverse="0.1"),
+            ablated("character covers", compositing="over", cover="1.0"),
+        ),
+        rows_digits,
+    ),
+}
+"""By name."""
