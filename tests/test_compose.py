@@ -23,14 +23,16 @@ from kinema.maths import affine
 from kinema.models import scenes
 from kinema.models.renderer import PairDomain, Renderer, RendererConfig
 from kinema.models.scenes import compose, is_still, middle_of, plain_canvases, read_movement_of, solve_alpha
-from kinema.training.recipe import build_recipe, override, read_recipe
+from kinema.training.recipe import build_recipe
 from kinema.training.run import Run, build_model, load_run, open_run, save_weights
 from strangers import phone_mp4
 
 SIZE = (16, 16)
 TINY = {
-    "data.root": "", "data.size": "16", "model.width": "4", "model.features": "4", "model.hidden": "8"
-}  # fmt: skip
+    "family": "renderer",
+    "data": {"source": "digits", "size": 16},
+    "model": {"width": 4, "features": 4, "hidden": 8},
+}
 INK = torch.tensor([0.9, 0.1, 0.2])
 
 
@@ -495,7 +497,7 @@ def test_a_clip_of_one_frame_has_no_movement_and_a_still_one_none_to_see():
 
 def tiny_renderer(path: Path) -> Path:
     """A run of a renderer with the weights that it was born with."""
-    recipe = build_recipe(override(read_recipe("renderer"), TINY), "renderer")
+    recipe = build_recipe(TINY, "tiny")
     domain = PairDomain(SIZE, 10.0)
     open_run(path, recipe, domain, ("the glyphs",), resume=False)
     torch.manual_seed(0)

@@ -9,6 +9,7 @@ import yaml
 
 from kinema.data.registry import build_source
 from kinema.errors import ConfigError, RunError
+from kinema.evaluation.motion_errors import FRAMES
 from kinema.evaluation.motion_tables import rows_ablation
 from kinema.models.motion_base import domain_of
 from kinema.models.rivals.simple import MeanPose, SimpleConfig
@@ -157,3 +158,14 @@ def test_motion_is_measured_and_shown_on_the_embedded_gait(tmp_path, monkeypatch
         "tiny-steps.png",
     }
     assert "real data" in (tmp_path / "tiny.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_quick_table_is_half_the_mean_poses_error(tmp_path):
+    """The very command of the README, on the embedded gait, at every published frame."""
+    results = reproduce("motion-table2", out=str(tmp_path), quick=True, quiet=True)
+    ours, mean = results["Kinema"][0], results["mean pose"][0]
+    for frame in FRAMES:
+        name = f"start4-given-recorded/pose/dist/{frame}"
+        assert ours[name] <= mean[name] / 2, frame
+    assert {path.name for path in tmp_path.glob("*.png")} >= {"motion-table2-quick-errors.png"}

@@ -69,6 +69,8 @@ class RendererConfig:
     """Weight of the equivariance loss."""
     invariance: float = 0.1
     """Weight of the invariance loss."""
+    relative: bool = False
+    """Both of these as shares of the variance of the codes in the batch. Ours: small codes do not make them small."""
     inverse: float = 0.0
     """Weight of the loss on T(1, 2) being the inverse of T(2, 1), which the paper names and does not use."""
     parts: int = 1
@@ -119,9 +121,9 @@ class Transformation(Protocol):
 class FromFeatures(nn.Module):
     """T_Z of (f_c(x1), f_c(x2)): the paper's."""
 
-    def __init__(self, config: RendererConfig, channels: int) -> None:
+    def __init__(self, config: RendererConfig, domain: PairDomain, channels: int) -> None:
         super().__init__()
-        self.head = AffineHead(channels, config.hidden, config.parts, 2)
+        self.head = AffineHead(channels, config.hidden, config.parts, min(domain.size) // 4)
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         first, second = pair.characters
@@ -131,10 +133,10 @@ class FromFeatures(nn.Module):
 class FromFrames(nn.Module):
     """T_Z of (x1, x2): the second variant of the authors' note."""
 
-    def __init__(self, config: RendererConfig, channels: int) -> None:
+    def __init__(self, config: RendererConfig, domain: PairDomain, channels: int) -> None:
         super().__init__()
         del channels
-        self.head = AffineHead(3, config.hidden, config.parts, 4)
+        self.head = AffineHead(3, config.hidden, config.parts, min(domain.size))
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         return self.head(*pair.frames)
@@ -143,10 +145,10 @@ class FromFrames(nn.Module):
 class Given(nn.Module):
     """T_Z = T_X, the true transformation: the first variant of the note, and figure 18 of the paper."""
 
-    def __init__(self, config: RendererConfig, channels: int) -> None:
+    def __init__(self, config: RendererConfig, domain: PairDomain, channels: int) -> None:
         super().__init__()
         self.parts = config.parts
-        del channels
+        del domain, channels
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         if pair.given is None:
@@ -154,7 +156,7 @@ class Given(nn.Module):
         return pair.given[:, None].to(pair.characters[0].dtype).expand(-1, self.parts, -1, -1)
 
 
-TRANSFORMATIONS: dict[str, Callable[[RendererConfig, int], nn.Module]] = {
+TRANSFORMATIONS: dict[str, Callable[[RendererConfig, PairDomain, int], nn.Module]] = {
     "features": FromFeatures,
     "frames": FromFrames,
     "given": Given,
@@ -189,6 +191,12 @@ CHOICES: Mapping[str, Mapping[str, object]] = {
 """What each setting that is a name may be."""
 
 
+def variance(code: Tensor) -> Float[Tensor, ""]:
+    """The mean variance of a code's channels over batch and places, which is a unit here: it has no gradient."""
+    channels = code.detach().float().flatten(3 if code.dim() == 5 else 2).movedim(-1, 1).flatten(0, 1)
+    return channels.flatten(1).var(0).mean().clamp_min(1e-6)
+
+
 class Renderer(nn.Module):
     """f_c, f_b, T_Z and g. Pictures are float in [0, 1]; character features are (B, K, C, h, w), one map a part."""
 
@@ -207,7 +215,7 @@ class Renderer(nn.Module):
         self.character_encoder = encoder(config.width, channels + self.masks, config.padding)
         self.background_encoder = encoder(config.width, config.features, config.padding)
         self.decoder = decoder(config.width, config.features, config.padding)
-        self.head = TRANSFORMATIONS[config.transformation](config, channels * config.parts)
+        self.head = TRANSFORMATIONS[config.transformation](config, domain, channels * config.parts)
 
     # --- from pictures -----------------------------------------------------------------------------------------------
 
@@ -285,8 +293,8 @@ class Renderer(nn.Module):
         moved = self.move(z1, theta)
         terms: dict[str, Tensor] = {
             "scene": (self.render(moved, b1).float() - second).square().mean(),
-            "equivariance": (moved - z2).float().square().mean(),
-            "invariance": (b1 - b2).float().square().mean(),
+            "equivariance": (moved - z2).float().square().mean() / (variance(both) if c.relative else 1),
+            "invariance": (b1 - b2).float().square().mean() / (variance(b1) if c.relative else 1),
         }
         weights: dict[str, float] = {"scene": 1.0, "equivariance": c.equivariance, "invariance": c.invariance}
         if c.inverse:

@@ -5,6 +5,7 @@ residual, the decoder is their transpose without the residual paths, the affine 
 layers here are ours (docs/papers/renderer.md).
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -109,11 +110,11 @@ class PatchDecoder(nn.Sequential):
 class AffineHead(nn.Module):
     """Two maps, in order, to K affine matrices: the identity until it has learned otherwise."""
 
-    def __init__(self, channels: int, hidden: int, parts: int, shrink: int) -> None:
-        """`channels` of each map; `shrink` halvings before the average."""
+    def __init__(self, channels: int, hidden: int, parts: int, side: int) -> None:
+        """`channels` and `side` of each map, which is halved down to `POOLED` before the average."""
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(2 * channels, hidden, 3, padding=1), Norm(hidden)]
-        for _ in range(shrink):
+        for _ in range(max(0, round(math.log2(side / POOLED)))):
             layers += [nn.Conv2d(hidden, hidden, 4, 2, 1), Norm(hidden)]
         self.maps, self.parts = nn.Sequential(*layers), parts
         self.dense = nn.Sequential(nn.Linear(hidden * POOLED**2, hidden), nn.LeakyReLU(SLOPE))

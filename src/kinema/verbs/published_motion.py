@@ -49,11 +49,11 @@ def motion_pictures(kind: str) -> Callable[[Mapping[str, Measured], bool], Mappi
     return made
 
 
-SMALL = {"training.steps": "300", "training.batch": "16", "model.units": "128"}
+SMALL = {"training.steps": "160", "training.batch": "16", "model.units": "128"}
 """A recurrent rival with --quick."""
 MOTION_ROWS = (
-    Row("Kinema", "locomotion", quick={"training.steps": "300", "training.batch": "32"}),
-    Row("VAE-LSTM", "locomotion-paper", quick={"training.steps": "300", "training.batch": "32"}),
+    Row("Kinema", "locomotion", quick={"training.steps": "240", "training.batch": "16"}),
+    Row("VAE-LSTM", "locomotion-paper", quick={"training.steps": "160", "training.batch": "16"}),
     Row("ERD", "erd", quick=SMALL),
     Row("LSTM-3LR", "lstm-3lr"),
     Row("cRBM CD-1", "crbm-cd1"),
