@@ -212,12 +212,16 @@ def test_a_damaged_run(refused, here: Path, damage: Callable[[Path], object]) ->
         assert "model.safetensors" in refused(*arguments)
 
 
-def test_a_run_of_another_family(refused, here: Path) -> None:
+def test_a_run_of_another_family(refused) -> None:
+    line = refused("swap", "builtin:gait", "a.gif", "b.gif", "--out", "x.gif")
+    assert "locomotion" in line
+    assert "halo" in line
+
+
+def test_a_run_whose_family_cannot_learn_from_its_source(refused, here: Path) -> None:
     tree = yaml.safe_load((here / "run" / "config.yaml").read_text())
     (here / "run" / "config.yaml").write_text(yaml.safe_dump({**tree, "family": "renderer"}))
-    line = refused(*SWAP, "b.gif", "--out", "x.gif")
-    assert "renderer" in line
-    assert "halo" in line
+    assert "renderer does not learn from sprites" in refused(*SWAP, "b.gif", "--out", "x.gif")
 
 
 def test_weights_that_are_not_finite(refused, here: Path) -> None:

@@ -347,6 +347,7 @@ def test_alpha_with_noise_is_off_by_as_much_as_least_squares_says():
     generator, sigma = torch.Generator().manual_seed(5), 0.01
     noisy = [x + sigma * torch.randn(x.shape, generator=generator).double() for x in shown]
     _, opacity = solve_alpha(*noisy, *canvases)
+    assert (float(opacity.min()), float(opacity.max())) == (0, 1)
     inside = (alpha > 0.1) & (alpha < 0.9)  # where nothing is cut off
     expected = sigma * 2**0.5 / (canvases[0] - canvases[1]).square().sum(1, keepdim=True).sqrt()
     ratio = ((opacity - alpha) / expected)[inside].std()
@@ -478,6 +479,8 @@ def test_a_movement_for_every_part_or_one_for_all():
 def test_the_middle_of_a_character():
     for clip in (square((9, 3)), square((9, 3), ground=None)):
         assert middle_of(Exact(), clip).tolist() == pytest.approx([3.0, -3.0], abs=1e-4)
+    wide = square((9, 3), size=(16, 20))
+    assert middle_of(Exact((16, 20)), wide).tolist() == pytest.approx([1.0, -3.0], abs=1e-4)
     with pytest.raises(ClipError, match="no character is seen"):
         middle_of(Exact(), VideoClip(torch.full((1, 3, *SIZE), 0.5)))
 

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from kinema.clip import VideoClip
+
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
@@ -64,6 +66,14 @@ class PairSource(ABC):
 
     def __len__(self) -> int:
         return self.frame_counts().shape[0]
+
+    def __getitem__(self, index: int) -> VideoClip:
+        """Clip number `index`, whole, on one of the backgrounds, which the number decides."""
+        index = range(len(self))[index]
+        steps = torch.arange(int(self.frame_counts()[index]))
+        clips, background = torch.full_like(steps, index), torch.full_like(steps, index % self.backgrounds)
+        shown = self.frames(clips, steps, background).cpu().float() / 255
+        return VideoClip(shown, fps=self.fps, name=f"{self.name}/{index}", credits=self.credits)
 
     def rooms(self, anywhere: bool) -> Int[Tensor, " N"]:
         """How many ordered pairs of different frames each clip has, on every background."""

@@ -5,9 +5,9 @@ read from the features of two frames, the background's are added, and the sum is
 another scene. The default settings are the paper's form; what is not the paper's is named so in the settings.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -17,7 +17,8 @@ from kinema.data.pairs import PairBatch, PairSource
 from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.base import Losses
-from kinema.nn.scene import AffineHead, Padding, PatchDecoder, PatchEncoder, SceneDecoder, SceneEncoder
+from kinema.nn.scene import Padding
+from kinema.nn.scene_choices import CHARACTERS, CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Given, Views, add, over
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class RendererConfig:
     """Sizes, weights of the objective, and what is not the paper's."""
 
     networks: str = "residual"
-    """Encoders and decoder: residual, or patches, which are cheaper where pictures are small."""
+    """Encoders and decoder: residual, or patches (of 2 x 2 pixels) and patches-4, which are ours, for small budgets."""
     width: int = 32
     """Channels of the first layer; later ones have 2 and 4 times as many."""
     features: int = 32
@@ -63,6 +64,8 @@ class RendererConfig:
     """Channels of the network that gives the transformation."""
     padding: Padding = "zeros"
     """What convolutions see beyond the edges: zeros, replicate or reflect."""
+    character: str = "frame"
+    """What f_c sees: frame, as in the paper, or rest, the frame less its background rendered alone, which is ours."""
     transformation: str = "features"
     """What T_Z is read from: features, as in the paper, frames, or given, which is the true one of the source."""
     equivariance: float = 0.1
@@ -103,94 +106,6 @@ class RendererConfig:
             raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
 
 
-@dataclass(frozen=True, eq=False)
-class Views:
-    """A pair of frames as the network of the transformation may see it."""
-
-    frames: tuple[Tensor, Tensor]
-    characters: tuple[Tensor, Tensor]
-    given: Tensor | None
-
-
-class Transformation(Protocol):
-    """T_Z, which takes a pair in order."""
-
-    def __call__(self, pair: Views) -> Float[Tensor, "B K 2 3"]: ...
-
-
-class FromFeatures(nn.Module):
-    """T_Z of (f_c(x1), f_c(x2)): the paper's."""
-
-    def __init__(self, config: RendererConfig, domain: PairDomain, channels: int) -> None:
-        super().__init__()
-        self.head = AffineHead(channels, config.hidden, config.parts, min(domain.size) // 4)
-
-    def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
-        first, second = pair.characters
-        return self.head(first.flatten(1, 2), second.flatten(1, 2))
-
-
-class FromFrames(nn.Module):
-    """T_Z of (x1, x2): the second variant of the authors' note."""
-
-    def __init__(self, config: RendererConfig, domain: PairDomain, channels: int) -> None:
-        super().__init__()
-        del channels
-        self.head = AffineHead(3, config.hidden, config.parts, min(domain.size))
-
-    def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
-        return self.head(*pair.frames)
-
-
-class Given(nn.Module):
-    """T_Z = T_X, the true transformation: the first variant of the note, and figure 18 of the paper."""
-
-    def __init__(self, config: RendererConfig, domain: PairDomain, channels: int) -> None:
-        super().__init__()
-        self.parts = config.parts
-        del domain, channels
-
-    def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
-        if pair.given is None:
-            raise ConfigError("model.transformation: given: this data does not know it; set it to features")
-        return pair.given[:, None].to(pair.characters[0].dtype).expand(-1, self.parts, -1, -1)
-
-
-TRANSFORMATIONS: dict[str, Callable[[RendererConfig, PairDomain, int], nn.Module]] = {
-    "features": FromFeatures,
-    "frames": FromFrames,
-    "given": Given,
-}
-"""What the transformation may be read from."""
-
-
-def add(character: Tensor, background: Tensor) -> Tensor:
-    """The sum of both feature maps (paper, figure 1)."""
-    return character + background
-
-
-def over(character: Tensor, background: Tensor) -> Tensor:
-    """The character's features, premultiplied by their cover, which is the last channel, over the background's."""
-    return character[:, :-1] + (1 - character[:, -1:]) * background
-
-
-COMPOSITING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": add, "over": over}
-"""How features of character and background meet."""
-
-
-NETWORKS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
-    "residual": (SceneEncoder, SceneDecoder),
-    "patches": (PatchEncoder, PatchDecoder),
-}
-"""Encoder and decoder."""
-CHOICES: Mapping[str, Mapping[str, object]] = {
-    "networks": NETWORKS,
-    "transformation": TRANSFORMATIONS,
-    "compositing": COMPOSITING,
-}
-"""What each setting that is a name may be."""
-
-
 def variance(code: Tensor) -> Float[Tensor, ""]:
     """The mean variance of a code's channels over batch and places, which is a unit here: it has no gradient."""
     channels = code.detach().float().flatten(3 if code.dim() == 5 else 2).movedim(-1, 1).flatten(0, 1)
@@ -211,17 +126,19 @@ class Renderer(nn.Module):
         self.covers = COMPOSITING[config.compositing] is over
         self.masks = config.parts if config.parts > 1 else 0
         channels = config.features + self.covers
-        encoder, decoder = NETWORKS[config.networks]
-        self.character_encoder = encoder(config.width, channels + self.masks, config.padding)
-        self.background_encoder = encoder(config.width, config.features, config.padding)
-        self.decoder = decoder(config.width, config.features, config.padding)
-        self.head = TRANSFORMATIONS[config.transformation](config, domain, channels * config.parts)
+        nets = NETWORKS[config.networks]
+        self.character_encoder = nets.encoder(config.width, channels + self.masks, config.padding)
+        self.background_encoder = nets.encoder(config.width, config.features, config.padding)
+        self.decoder = nets.decoder(config.width, config.features, config.padding)
+        self.head = TRANSFORMATIONS[config.transformation](
+            channels * config.parts, config.hidden, config.parts, domain.size, nets.stride
+        )
 
     # --- from pictures -----------------------------------------------------------------------------------------------
 
     def encode_character(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K C h w"]:
         """f_c: the character as feature maps, one for each part; with `over` the last channel is its cover."""
-        h = self.character_encoder(x - 0.5)
+        h = self.character_encoder(CHARACTERS[self.config.character](x, self.solo_background))
         h, masks = h[:, : h.shape[1] - self.masks], h[:, h.shape[1] - self.masks :]
         if self.covers:
             cover = h[:, -1:].sigmoid()

@@ -87,7 +87,11 @@ def data_make(
     """
     if n < 1:
         raise ConfigError(f"-n {n}: at least 1 clip is needed")
-    recipe = build_recipe(override({"data": {"source": name}}, only_data(options or {})), f"data make {name}")
+    if name in SOURCES and SOURCES[name].kind == "motion":
+        raise ConfigError(f"data make {name}: only pictures are made; `kinema synthesize` makes motion")
+    family = "renderer" if name in SOURCES and SOURCES[name].kind == "pairs" else "halo"
+    tree = {"family": family, "data": {"source": name}}
+    recipe = build_recipe(override(tree, only_data(options or {})), f"data make {name}")
     source = build_source(recipe.source, recipe.data, split)
     written = []
     for i in range(min(n, len(source))):

@@ -45,8 +45,7 @@ def reproduce(
     are several, else over the test clips.
 
     Args:
-        table: motion-table1, motion-table2, motion-ablation; renderer-mnist, renderer-sprites, renderer-sprites-bare,
-            renderer-backgrounds, renderer-analysis or renderer-ablation.
+        table: The name of a table, such as motion-table2; an unknown name lists them all.
         seeds: How many times each row is trained.
         out: The folder to write.
         quick: Few small rows on embedded data: minutes, to see that it works.

@@ -1,0 +1,82 @@
+"""How fast scenes are encoded, transformed and rendered, and how fast a step of training is.
+
+`python benchmarks/renderer.py [--threads N] [--size PIXELS]` prints the best and the median of several rounds, in which
+the widths take turns. Weights are new ones, which cost what trained ones do.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from kinema.data.pairs import PairBatch
+from kinema.models.renderer import PairDomain, Renderer, RendererConfig
+from kinema.nn.scene_choices import Views
+
+WIDTHS = (32, 64)
+ROUNDS, BATCH = 20, 64
+
+
+def rounds(candidates: dict[str, Callable[[], object]], device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each candidate, taking turns; the first round only warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(ROUNDS + 1):
+        for name, call in candidates.items():
+            begun = time.perf_counter()
+            call()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken[name].append(time.perf_counter() - begun)
+    return {name: times[1:] for name, times in taken.items()}
+
+
+def calls(width: int, size: int, device: torch.device, train: bool) -> dict[str, Callable[[], object]]:
+    """What is timed of a model of this width."""
+    model = Renderer(RendererConfig(width=width, features=width), PairDomain((size, size), 5.0)).to(device).eval()
+    x = torch.rand(1, 3, size, size, device=device)
+    with torch.inference_mode():
+        z, b = model.encode_character(x), model.encode_background(x)
+
+    @torch.inference_mode()
+    def encode() -> object:
+        return model.encode_character(x), model.encode_background(x)
+
+    @torch.inference_mode()
+    def frame() -> object:
+        return model.render(model.move(z, model.head(Views((x, x), (z, z), None))), b)
+
+    frames = torch.randint(256, (BATCH, 3, size, size), dtype=torch.uint8, device=device)
+    adam = torch.optim.Adam(model.parameters(), fused=True)
+
+    def step() -> None:
+        with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+            losses = model.losses(PairBatch(frames, frames.flip(0)))
+        adam.zero_grad()
+        losses.total.backward()
+        adam.step()
+
+    made: dict[str, Callable[[], object]] = {"encode both, 1 frame": encode, "T_Z, warp and g, 1 frame": frame}
+    return made | ({f"a step of {BATCH} pairs": step} if train else {})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--train", action="store_true", help="time training as well")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    candidates = {
+        f"width {width}: {name}": call
+        for width in WIDTHS
+        for name, call in calls(width, options.size, device, options.train).items()
+    }
+    for name, times in rounds(candidates, device).items():
+        print(f"{name:38} best {1e3 * min(times):8.2f} ms, median {1e3 * median(times):8.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
