@@ -372,7 +372,7 @@ def test_an_interrupted_script_without_a_guard_runs_once_and_leaves_no_helper(fo
         helper = int(process.stdout.readline())
         os.kill(helper, 0)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     assert out == b""
     assert err.count(b"Traceback") == err.count(b"KeyboardInterrupt") == 1
     with pytest.raises(ProcessLookupError):

@@ -145,21 +145,33 @@ def test_sizes_that_cannot_be():
         Renderer(RendererConfig(**SMALL), PairDomain((18, 16), 5.0))
 
 
+def blobs(count, seed):
+    """Pairs in which a light spot moves by up to 6 pixels on a plain gray canvas."""
+    places = torch.randint(2, 9, (2, 2, count), generator=torch.Generator().manual_seed(seed)) + 2.5
+    row, column = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+    frames = []
+    for top, left in places:
+        distance = (row - top[:, None, None]) ** 2 + (column - left[:, None, None]) ** 2
+        light = (60 + 140 * torch.exp(-distance / 10)).to(torch.uint8)
+        frames.append(light[:, None].expand(-1, 3, -1, -1).contiguous())
+    return PairBatch(*frames)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"compositing": "over", "cover": 1.0, "room": 0.15}])
-def test_it_learns_to_move_squares(options):
-    """On new pairs it beats showing the first frame again, in the mean over the pixels."""
+@pytest.mark.parametrize("options", [{}, {"networks": "patches", "character": "rest", "solo": 0.5}])
+def test_it_learns(options):
+    """In some hundred steps it is better than the first frame shown again; to find the movement takes far more."""
     model = made(**options).train()
-    adam = torch.optim.Adam(model.parameters(), lr=4e-3)
+    adam = torch.optim.Adam(model.parameters(), lr=4e-3, betas=(0.9, 0.99))
     for step in range(400):
         torch.manual_seed(step)
-        losses = model.losses(squares(32, step))
+        losses = model.losses(blobs(16, step))
         adam.zero_grad()
         losses.total.backward()
         adam.step()
     model.eval()
-    batch = squares(64, 10_000)
+    batch = blobs(64, 10_000)
     first, second = batch.first.float() / 255, batch.second.float() / 255
     with torch.no_grad():
         error = (model.compose(first, first, second, first) - second).square().mean()
-    assert error.item() < 0.5 * (first - second).square().mean().item()
+    assert error.item() < 0.6 * (first - second).square().mean().item()

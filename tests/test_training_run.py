@@ -90,7 +90,7 @@ def test_a_config_that_is_no_text(run: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "values", "says"),
     [
-        ("", {"family": "renderer"}, "'renderer' is unknown"),
+        ("", {"family": "render"}, "'render' is unknown"),
         ("", {"famly": "halo"}, "did you mean family?"),
         ("domain", {"size": 16}, "domain.size"),
         ("domain", {"size": [16, 16, 16]}, "domain.size"),

@@ -1,5 +1,6 @@
 """Tables and figures of the equivariant renderer: Moving MNIST, sprites, T_Z, the number of backgrounds, ablations."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -181,7 +182,7 @@ def pictures(rows: Mapping[str, Measured], quick: bool) -> Mapping[str, bytes]:
     made = {}
     for name, row in rows.items():
         few = next(test_examples(row.recipe, quick).chunks(scene_pictures.SHOWN))
-        slug = name.lower().replace(" ", "-").replace(",", "")
+        slug = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
         made[f"{slug}.png"] = scene_pictures.manipulations(row.model, few, CPU)
         made[f"{slug}-solo.png"] = scene_pictures.solo(row.model, few.frames["1i"], CPU)
     return made
