@@ -104,7 +104,7 @@ def _finish(
     recipe = build_recipe(tree, row.recipe)
     run = folder / f"{name}-seed{seed}"
     model = _fitted(row.rule, recipe) if row.rule else _trained(recipe, tree, run, quiet)
-    asked = {"recipe": recipe.as_dict(), "quick": quick}
+    asked = {"recipe": recipe.as_dict(), "quick": quick, "measure": published.measure.__name__}
     file = run.with_suffix(".json")
     known = _read(file)
     if known.get("asked") == json.loads(json.dumps(asked)):
