@@ -171,11 +171,6 @@ class Characters(SceneSource):
     def frame_counts(self) -> Int[Tensor, " N"]:
         return self.counts
 
-    def frames(
-        self, clips: Int[Tensor, " B"], steps: Int[Tensor, " B"], background: Int[Tensor, " B"]
-    ) -> UInt8[Tensor, "B 3 H W"]:
-        return self.render(clips, clips, steps, background)
-
     def render(
         self,
         character: Int[Tensor, " B"],

@@ -273,11 +273,6 @@ class MovingDigits(SceneSource):
         back = invert(self.theta(clips, first)[:, 0])
         return compose(back, self.theta(clips, second)[:, 0]).float()
 
-    def frames(
-        self, clips: Int[Tensor, " B"], steps: Int[Tensor, " B"], background: Int[Tensor, " B"]
-    ) -> UInt8[Tensor, "B 3 H W"]:
-        return self.render(clips, clips, steps, background)
-
     def render(
         self,
         character: Int[Tensor, " B"],

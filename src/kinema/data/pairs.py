@@ -105,15 +105,18 @@ class PairSource(ABC):
 
 
 class SceneSource(PairSource):
-    """A source that can show any character in any pose of any clip's motion on any background.
-
-    `frames(c, t, b)` is ``render(c, c, t, b)``.
-    """
+    """A source that can show any character in any pose of any clip's motion on any background."""
 
     bare: tuple[int, int, int]
     """The colour of a canvas without a background, which no background has."""
     movements: tuple[str, ...]
     """Names of the groups of motions that tables tell apart."""
+
+    def frames(
+        self, clips: Int[Tensor, " B"], steps: Int[Tensor, " B"], background: Int[Tensor, " B"]
+    ) -> UInt8[Tensor, "B 3 H W"]:
+        """A clip's own character in its own motion."""
+        return self.render(clips, clips, steps, background)
 
     @abstractmethod
     def render(
