@@ -32,10 +32,10 @@ def rounds(candidates: dict[str, Callable[[], object]], device: torch.device) ->
     return {name: times[1:] for name, times in taken.items()}
 
 
-def calls(width: int, size: int, device: torch.device, train: bool) -> dict[str, Callable[[], object]]:
+def calls(width: int, size: int, count: int, device: torch.device, train: bool) -> dict[str, Callable[[], object]]:
     """What is timed of a model of this width."""
     model = Renderer(RendererConfig(width=width, features=width), PairDomain((size, size), 5.0)).to(device).eval()
-    x = torch.rand(1, 3, size, size, device=device)
+    x = torch.rand(count, 3, size, size, device=device)
     with torch.inference_mode():
         z, b = model.encode_character(x), model.encode_background(x)
 
@@ -57,7 +57,10 @@ def calls(width: int, size: int, device: torch.device, train: bool) -> dict[str,
         losses.total.backward()
         adam.step()
 
-    made: dict[str, Callable[[], object]] = {"encode both, 1 frame": encode, "T_Z, warp and g, 1 frame": frame}
+    made: dict[str, Callable[[], object]] = {
+        f"encode both, frames at once: {count}": encode,
+        f"T_Z, warp and g, frames at once: {count}": frame,
+    }
     return made | ({f"a step of {BATCH} pairs": step} if train else {})
 
 
@@ -65,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=1, help="frames at once")
     parser.add_argument("--train", action="store_true", help="time training as well")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -72,10 +76,10 @@ def main() -> None:
     candidates = {
         f"width {width}: {name}": call
         for width in WIDTHS
-        for name, call in calls(width, options.size, device, options.train).items()
+        for name, call in calls(width, options.size, options.frames, device, options.train).items()
     }
     for name, times in rounds(candidates, device).items():
-        print(f"{name:38} best {1e3 * min(times):8.2f} ms, median {1e3 * median(times):8.2f} ms")
+        print(f"{name:48} best {1e3 * min(times):8.2f} ms, median {1e3 * median(times):8.2f} ms")
 
 
 if __name__ == "__main__":

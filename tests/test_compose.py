@@ -56,7 +56,7 @@ class Exact(Renderer):
 
     def transformation(self, first, second, given=None):
         places = [self.middle(x) for x in (first, second)]
-        theta = affine.identity(len(first)).clone()
+        theta = affine.identity(len(second)).clone()
         theta[..., 2] = places[0] - places[1]
         return theta[:, None].expand(-1, self.config.parts, -1, -1)
 

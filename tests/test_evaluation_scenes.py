@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from kinema.clip import VideoClip
 from kinema.data.moving_digits import MovingDigits, MovingDigitsConfig
+from kinema.data.scenes import Scenes, ScenesConfig
 from kinema.errors import ConfigError
 from kinema.evaluation.scene_affine import (
     Transformations,
@@ -15,7 +17,9 @@ from kinema.evaluation.scene_affine import (
     regression_r2,
 )
 from kinema.evaluation.scene_errors import evaluate_scenes, floats, make, score, summary
+from kinema.evaluation.scene_evaluate import evaluate_films
 from kinema.evaluation.scene_examples import MANIPULATIONS, draw_examples
+from kinema.files import write_clip
 from kinema.maths import affine
 
 CPU = torch.device("cpu")
@@ -184,3 +188,50 @@ def test_transformations_are_compared_as_angles_and_shifts():
     apart = (0.1 + 0 + (2 * np.pi - 6.2)) / 3
     assert results["affine/angle error, degrees"] == pytest.approx(np.rad2deg(apart), rel=1e-3)
     assert results["affine/shift error, canvas"] == pytest.approx(0.4 / 3, rel=1e-4)
+
+
+class Knows:
+    """Renders the background of a film as it is told, and shows the character where it is."""
+
+    def __init__(self, background):
+        self.background = background
+
+    def solo_background(self, x):
+        return self.background(x)
+
+    def compose(self, character, first, second, background):
+        return second
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Two films of a limb, a light bar of 4 pixels, that passes over a gray wall and never stays."""
+    folder = tmp_path_factory.mktemp("films")
+    for name, gray in (("a", 0.2), ("b", 0.4)):
+        frames = torch.full((12, 3, 32, 32), gray)
+        for t in range(12):
+            frames[t, :, 8:24, 4 + 2 * t : 8 + 2 * t] = 0.9
+        (folder / "pass").mkdir(exist_ok=True)
+        write_clip(VideoClip(frames), folder / "pass" / f"{name}.png")
+    return Scenes(ScenesConfig(root=str(folder), test=("a",)), "all")
+
+
+def test_films_are_judged_on_what_limbs_sweep(films):
+    walls = {}
+    for index in range(len(films)):
+        frames = floats(films.clip_frames(index), CPU)
+        walls[round(frames[0, 0, 0, 0].item(), 3)] = frames[:1, :, :1, :1]
+
+    def wall(x):
+        return walls[round(x[0, 0, 0, 0].item(), 3)].expand_as(x)
+
+    noise = torch.Generator().manual_seed(0)
+    oracle = evaluate_films(Knows(wall), films, CPU)
+    echo = evaluate_films(Knows(lambda x: x), films, CPU)
+    noisy = evaluate_films(Knows(lambda x: wall(x) + 0.1 * torch.randn(x.shape, generator=noise)), films, CPU)
+    assert oracle["swept/psnr"] > 60
+    assert echo["swept/psnr"] == pytest.approx(echo["swept/psnr, input"])
+    assert echo["swept/psnr"] < 20
+    assert oracle["swept/psnr, input"] == echo["swept/psnr, input"]
+    assert noisy["swept/psnr"] == pytest.approx(20, abs=0.5)
+    assert oracle["reconstruction/psnr"] == pytest.approx(100)

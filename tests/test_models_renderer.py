@@ -65,6 +65,28 @@ def test_the_order_of_a_pair_counts():
     assert not torch.allclose(model.transformation(first, second), model.transformation(second, first), atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{}, {"transformation": "frames"}, {"character": "rest"}])
+def test_one_first_frame_may_serve_all_seconds(options):
+    model = made(**options)
+    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
+    first, second = pictures(1), pictures(3, 1)
+    torch.testing.assert_close(
+        model.transformation(first, second), model.transformation(first.expand_as(second), second)
+    )
+
+
+def test_the_background_alone_is_held_against_the_other_frame():
+    model, batch = made(solo=0.5, character="rest"), squares(4, 0)
+    first, second = batch.first.float() / 255, batch.second.float() / 255
+    losses = model.losses(batch)
+    torch.testing.assert_close(losses.terms["solo"], (model.solo_background(first) - second).abs().mean())
+    z = model.encode_character(first)
+    torch.testing.assert_close(z[:, 0], model.character_encoder(first - model.solo_background(first)))
+    moved = model.move(z, model.transformation(first, second))
+    scene = (model.render(moved, model.encode_background(first)) - second).square().mean()
+    torch.testing.assert_close(losses.terms["scene"], scene)
+
+
 def test_losses_are_means_of_squares():
     model, batch = made(equivariance=0.3, invariance=0.7), squares(4, 0)
     first, second = batch.first.float() / 255, batch.second.float() / 255

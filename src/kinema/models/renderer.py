@@ -18,7 +18,18 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.base import Losses
 from kinema.nn.scene import Padding
-from kinema.nn.scene_choices import CHARACTERS, CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Given, Views, add, over
+from kinema.nn.scene_choices import (
+    CHARACTERS,
+    CHOICES,
+    COMPOSITING,
+    NETWORKS,
+    TRANSFORMATIONS,
+    Given,
+    Views,
+    add,
+    over,
+    rest,
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,11 @@ class PairDomain:
     """Height and width of a frame, in pixels; each a multiple of 4."""
     fps: float
     """Frames per second of the training clips."""
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """None: a movement is read from frames, not named."""
+        return ()
 
     def describe(self) -> dict[str, str]:
         """What a person must know of it, by name."""
@@ -55,7 +71,7 @@ class RendererConfig:
     """Sizes, weights of the objective, and what is not the paper's."""
 
     networks: str = "residual"
-    """Encoders and decoder: residual, or patches (of 2 x 2 pixels) and patches-4, which are ours, for small budgets."""
+    """Encoders and decoder: residual, or patches (of 2 x 2 pixels), which are ours, for small budgets."""
     width: int = 32
     """Channels of the first layer; later ones have 2 and 4 times as many."""
     features: int = 32
@@ -72,8 +88,6 @@ class RendererConfig:
     """Weight of the equivariance loss."""
     invariance: float = 0.1
     """Weight of the invariance loss."""
-    relative: bool = False
-    """Both of these as shares of the variance of the codes in the batch. Ours: small codes do not make them small."""
     inverse: float = 0.0
     """Weight of the loss on T(1, 2) being the inverse of T(2, 1), which the paper names and does not use."""
     parts: int = 1
@@ -106,12 +120,6 @@ class RendererConfig:
             raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
 
 
-def variance(code: Tensor) -> Float[Tensor, ""]:
-    """The mean variance of a code's channels over batch and places, which is a unit here: it has no gradient."""
-    channels = code.detach().float().flatten(3 if code.dim() == 5 else 2).movedim(-1, 1).flatten(0, 1)
-    return channels.flatten(1).var(0).mean().clamp_min(1e-6)
-
-
 class Renderer(nn.Module):
     """f_c, f_b, T_Z and g. Pictures are float in [0, 1]; character features are (B, K, C, h, w), one map a part."""
 
@@ -136,9 +144,15 @@ class Renderer(nn.Module):
 
     # --- from pictures -----------------------------------------------------------------------------------------------
 
-    def encode_character(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K C h w"]:
-        """f_c: the character as feature maps, one for each part; with `over` the last channel is its cover."""
-        h = self.character_encoder(CHARACTERS[self.config.character](x, self.solo_background))
+    def encode_character(
+        self, x: Float[Tensor, "B 3 H W"], alone: Float[Tensor, "B 3 H W"] | None = None
+    ) -> Float[Tensor, "B K C h w"]:
+        """f_c: the character as feature maps, one for each part; with `over` the last channel is its cover.
+
+        `alone` is `solo_background` of x, for who has it already.
+        """
+        shown = self.solo_background if alone is None else lambda _: alone
+        h = self.character_encoder(CHARACTERS[self.config.character](x, shown))
         h, masks = h[:, : h.shape[1] - self.masks], h[:, h.shape[1] - self.masks :]
         if self.covers:
             cover = h[:, -1:].sigmoid()
@@ -150,10 +164,11 @@ class Renderer(nn.Module):
         return self.background_encoder(x - 0.5)
 
     def transformation(
-        self, first: Float[Tensor, "B 3 H W"], second: Float[Tensor, "B 3 H W"], given: Tensor | None = None
+        self, first: Float[Tensor, "#B 3 H W"], second: Float[Tensor, "B 3 H W"], given: Tensor | None = None
     ) -> Float[Tensor, "B K 2 3"]:
-        """T_Z of two frames of one clip, in the convention of `maths.affine`."""
-        return self.head(Views((first, second), (self.encode_character(first), self.encode_character(second)), given))
+        """T_Z of two frames of one clip, in the convention of `maths.affine`; one first frame may serve all seconds."""
+        z1, z2 = self.encode_character(first), self.encode_character(second)
+        return self.head(Views((first.expand_as(second), second), (z1.expand_as(z2), z2), given))
 
     # --- to pictures -------------------------------------------------------------------------------------------------
 
@@ -182,11 +197,14 @@ class Renderer(nn.Module):
         theta = self.transformation(first, second, given)
         return self.render(self.move(self.encode_character(character), theta), self.encode_background(background))
 
-    def solo_background(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+    def alone(self, background: Float[Tensor, "B c h w"]) -> Float[Tensor, "B 3 H W"]:
         """g of the background's features alone (figure 10)."""
-        background = self.encode_background(x)
-        nobody = background.new_zeros(len(x), 1, self.config.features + self.covers, *background.shape[-2:])
+        nobody = background.new_zeros(len(background), 1, self.config.features + self.covers, *background.shape[-2:])
         return self.render(nobody, background)
+
+    def solo_background(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """The background of a frame, rendered alone."""
+        return self.alone(self.encode_background(x))
 
     def solo_character(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """g of the character's features alone."""
@@ -203,15 +221,19 @@ class Renderer(nn.Module):
             mixed = c.jitter * torch.rand(len(first), 1, 1, 1, device=first.device)
             colour = torch.rand(len(first), 3, 1, 1, device=first.device)
             first, second = (x + mixed * (colour - x) for x in (first, second))
-        both = self.encode_character(torch.cat([first, second]))
+        frames = torch.cat([first, second])
+        backgrounds = self.encode_background(frames)
+        b1, b2 = backgrounds.chunk(2)
+        sees_rest = CHARACTERS[c.character] is rest
+        alone = self.alone(backgrounds if sees_rest else b1) if sees_rest or c.solo else None
+        both = self.encode_character(frames, alone if sees_rest else None)
         z1, z2 = both.chunk(2)
-        b1, b2 = self.encode_background(torch.cat([first, second])).chunk(2)
         theta = self.head(Views((first, second), (z1, z2), batch.given))
         moved = self.move(z1, theta)
         terms: dict[str, Tensor] = {
             "scene": (self.render(moved, b1).float() - second).square().mean(),
-            "equivariance": (moved - z2).float().square().mean() / (variance(both) if c.relative else 1),
-            "invariance": (b1 - b2).float().square().mean() / (variance(b1) if c.relative else 1),
+            "equivariance": (moved - z2).float().square().mean(),
+            "invariance": (b1 - b2).float().square().mean(),
         }
         weights: dict[str, float] = {"scene": 1.0, "equivariance": c.equivariance, "invariance": c.invariance}
         if c.inverse:
@@ -219,9 +241,8 @@ class Renderer(nn.Module):
             there = affine.compose(theta.float(), back.float())
             terms["inverse"] = (there - affine.identity(1, 1, device=there.device)).square().mean()
             weights["inverse"] = c.inverse
-        if c.solo:
-            nobody = torch.zeros_like(moved)
-            terms["solo"] = (self.render(nobody, b1).float() - second).abs().mean()
+        if c.solo and alone is not None:
+            terms["solo"] = (alone[: len(second)].float() - second).abs().mean()
             weights["solo"] = c.solo
         if c.cover:
             share = both[:, :, -1].float().sum(1).mean((1, 2))

@@ -93,9 +93,7 @@ def read_movement_of(
     frames, _ = _to_model(motion, model, canvas, fit)
     first = frames[:1] if reference is None else _to_model(reference[:1], model, canvas, fit)[0]
     with torch.inference_mode():
-        theta = torch.cat(
-            [model.transformation(first.expand_as(part), part).double().cpu() for part in frames.split(CHUNK)]
-        )
+        theta = torch.cat([model.transformation(first, part).double().cpu() for part in frames.split(CHUNK)])
     return Movement(
         theta.clone(), model.domain.size, motion.at, motion.end, motion.fps, motion.labels, name=motion.name
     )

@@ -85,11 +85,11 @@ class SceneDecoder(nn.Sequential):
 
 
 class PatchEncoder(nn.Sequential):
-    """Ours, for small budgets: patches of `side` x `side` pixels to vectors, and residual blocks among these."""
+    """Ours, for small budgets: patches of 2 x 2 pixels to vectors, and residual blocks among these."""
 
-    def __init__(self, width: int, features: int, padding: Padding, side: int) -> None:
+    def __init__(self, width: int, features: int, padding: Padding) -> None:
         super().__init__(
-            nn.Conv2d(3, 4 * width, side, side),
+            nn.Conv2d(3, 4 * width, 2, 2),
             *(Residual(4 * width, padding) for _ in range(3)),
             nn.Conv2d(4 * width, features, 1),
         )
@@ -98,11 +98,11 @@ class PatchEncoder(nn.Sequential):
 class PatchDecoder(nn.Sequential):
     """The same the other way about."""
 
-    def __init__(self, width: int, features: int, padding: Padding, side: int) -> None:
+    def __init__(self, width: int, features: int, padding: Padding) -> None:
         super().__init__(
             nn.Conv2d(features, 4 * width, 1),
             *(Residual(4 * width, padding) for _ in range(3)),
-            nn.ConvTranspose2d(4 * width, 3, side, side),
+            nn.ConvTranspose2d(4 * width, 3, 2, 2),
             nn.Sigmoid(),
         )
 

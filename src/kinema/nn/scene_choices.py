@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from jaxtyping import Float
@@ -97,15 +96,9 @@ class Networks:
     """Pixels of a frame from one place of the feature maps to the next."""
 
 
-def patches(side: int) -> Networks:
-    """The networks of patches of a size."""
-    return Networks(partial(PatchEncoder, side=side), partial(PatchDecoder, side=side), side)
-
-
 NETWORKS: dict[str, Networks] = {
     "residual": Networks(SceneEncoder, SceneDecoder, 4),
-    "patches": patches(2),
-    "patches-4": patches(4),
+    "patches": Networks(PatchEncoder, PatchDecoder, 2),
 }
 """Encoders and decoders."""
 
