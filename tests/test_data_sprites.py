@@ -196,3 +196,20 @@ def test_splits_that_do_not_exist_or_do_not_train_are_refused():
         Sprites(SpritesConfig(size=16), "validation")
     with pytest.raises(ConfigError, match="held_out"):
         Sprites(SpritesConfig(size=16, held_out=0.99), "train")
+
+
+def test_directed_sprites_have_nine_actions_and_the_same_pictures():
+    plain, directed = (Sprites(SpritesConfig(size=32, directed=flag), "test") for flag in (False, True))
+    assert len(directed.actions) == 9
+    assert "direction" not in directed.factors
+    assert "direction" not in directed.content
+    clips, steps = torch.tensor([0, 4, 17]), torch.arange(8).expand(3, -1)
+    assert torch.equal(plain.frames(clips, steps), directed.frames(clips, steps))
+    motion = torch.tensor([8, 3, 1])
+    shown = directed.truth(clips, motion, steps.double())
+    looks = {name: directed.labels[name][clips] for name in directed.content}
+    wanted = {"action": plain.labels["action"][motion], "direction": plain.labels["direction"][motion]}
+    assert torch.equal(shown, plain.render({**looks, **wanted}, steps.double()))
+    for clip in range(9):
+        label = plain[clip].labels
+        assert directed[clip].labels["action"] == f"{label['action']} {label['direction']}"

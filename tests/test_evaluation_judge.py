@@ -1,12 +1,24 @@
+from functools import partial
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from kinema.data.sprites import Sprites, SpritesConfig
-from kinema.errors import FileError
+from kinema.errors import FileError, RunError
 from kinema.evaluation.judge import NearestRendering, audit
 from kinema.evaluation.nearest import squared_distances
-from kinema.evaluation.trained_judge import TrainedJudge, fit_judge
+from kinema.evaluation.paper_judge import PaperJudge
+from kinema.evaluation.trained_judge import (
+    MOTION,
+    OpinionJudge,
+    TrainedJudge,
+    attributes,
+    audited,
+    fit_judge,
+    motion_index,
+    motion_names,
+)
 from kinema.evaluation.windows import draw_windows, floats, pixels
 from toy import Toy
 
@@ -127,3 +139,120 @@ def test_a_damaged_judge_is_refused(content, tmp_path):
         path.write_bytes(content)
     with pytest.raises(FileError, match=r"judge\.safetensors"):
         TrainedJudge.load(path)
+
+
+class Undirected(Toy):
+    content = ("colour", "shape", "ground")
+
+
+def test_the_joint_classes_are_action_and_direction_where_that_is_content():
+    names = motion_names(Toy())
+    assert names == ("across left", "across right", "upright left", "upright right", "around left", "around right")
+    clips = torch.arange(12)
+    joint = motion_index(Toy(), Toy().labels["action"][clips], clips)
+    told = [f"{Toy()[i].labels['action']} {Toy()[i].labels['direction']}" for i in range(12)]
+    assert [names[i] for i in joint] == told
+    assert motion_names(Undirected()) == Toy.factors["action"]
+    assert torch.equal(motion_index(Undirected(), torch.tensor([2, 0]), torch.tensor([0, 1])), torch.tensor([2, 0]))
+    assert attributes(Toy()) == attributes(Undirected()) == ("colour", "shape", "ground")
+
+
+def test_opinions_are_probabilities_of_every_factor_and_of_the_joint_classes(trained):
+    shown = windows(count=100)
+    opinions = trained.probabilities(shown.frames())
+    assert isinstance(trained, OpinionJudge)
+    assert {n: p.shape[1] for n, p in opinions.items()} == {**{n: len(v) for n, v in Toy.factors.items()}, MOTION: 6}
+    with torch.no_grad():
+        logits = trained(floats(shown.frames()))
+    read = trained.read(shown.frames(), shown.times())
+    for name, opinion in opinions.items():
+        assert_close(opinion, logits[name].softmax(1), rtol=1e-4, atol=1e-5)
+        assert_close(opinion.sum(1), torch.ones(100))
+        assert torch.equal(read[name], opinion.argmax(1))
+    joint = motion_index(shown.source, shown.labels("action"), shown.clips)
+    assert (read[MOTION] == joint).float().mean() >= 0.99
+
+
+def test_a_fit_judge_is_audited_in_identity_and_joint_classes_too(trained):
+    report = audited(trained, Toy("test"), clips=128, seed=1)
+    assert report["fit"] is True
+    assert set(report) > set(audit(trained, Toy("test"), clips=4, seed=1)) | {"real/identity", "swap/motion"}
+
+
+def test_a_judge_that_is_not_fit_is_refused_by_name():
+    class Blind:
+        """Right about all but the shape of swaps."""
+
+        def __init__(self):
+            self.exact, self.asked = NearestRendering(Toy("test")), 0
+
+        def read(self, frames, times):
+            self.asked += 1
+            read = dict(self.exact.read(frames, times))
+            if self.asked % 2 == 0:
+                read["shape"] = torch.zeros_like(read["shape"])
+            return read
+
+    with pytest.raises(RunError, match=r"shape|identity") as error:
+        audited(Blind(), Toy("test"), clips=64, seed=0)
+    assert "true swaps" in str(error.value)
+    assert "0.9995" in str(error.value)
+    report = audited(Blind(), Toy("test"), clips=64, seed=0, refuse=False)
+    assert report["fit"] is False
+    assert report["swap/identity"] < 0.6
+    assert report["real/identity"] == 1.0
+    assert report["swap/shape"] < 0.6
+
+
+def test_a_judge_that_misreads_only_the_joint_class_is_refused(trained):
+    class Crossed:
+        """Takes the direction of swaps from the clip that moves, in the joint head alone."""
+
+        def __init__(self):
+            self.asked = 0
+
+        def read(self, frames, times):
+            self.asked += 1
+            read = trained.read(frames, times)
+            return read if self.asked < 4 else {**read, MOTION: 5 - read[MOTION]}
+
+    with pytest.raises(RunError, match="motion is read"):
+        audited(Crossed(), Toy("test"), clips=64, seed=0)
+
+
+def test_the_papers_judge_has_the_layers_of_its_table():
+    judge = PaperJudge({"action": ("a", "b", "c")}, (64, 64))
+    shapes = {name: tuple(p.shape) for name, p in judge.named_parameters() if p.dim() > 1}
+    assert list(shapes.values()) == [
+        (64, 3, 5, 5),
+        (128, 64, 5, 5),
+        (256, 128, 5, 5),
+        (1024, 256),
+        (4 * 512, 1024),
+        (4 * 512, 512),
+        (256, 512),
+        (3, 256),
+    ]
+    assert judge(torch.rand(2, 4, 3, 64, 64))["action"].shape == (2, 3)
+    small = PaperJudge({"action": ("a", "b", "c")}, (16, 24), width=4)
+    assert small(torch.rand(2, 4, 4, 16, 24))["action"].shape == (2, 3)
+
+
+def test_the_papers_judge_learns_and_survives_a_file(tmp_path):
+    judge = fit_judge(Toy("train"), 80, 0, CPU, make=partial(PaperJudge, width=16))
+    report = audited(judge, Toy("test"), clips=128, seed=0, refuse=False)
+    assert report["real/colour"] > 0.95
+    assert report["real/action"] > 0.8
+    judge.save(tmp_path / "paper.safetensors")
+    loaded = PaperJudge.load(tmp_path / "paper.safetensors")
+    frames = windows(count=5).frames()
+    for name, opinion in judge.probabilities(frames).items():
+        assert_close(loaded.probabilities(frames)[name], opinion, rtol=0, atol=0)
+    with pytest.raises(FileError, match=r"TrainedJudge\.save"):
+        TrainedJudge.load(tmp_path / "paper.safetensors")
+
+
+def test_the_papers_judge_hears_the_order_of_frames():
+    judge = PaperJudge({"action": ("a", "b")}, (16, 16), width=4).eval()
+    frames = torch.rand(3, 6, 3, 16, 16)
+    assert not torch.allclose(judge.logits(frames), judge.logits(frames.flip(1)))

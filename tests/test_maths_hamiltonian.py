@@ -161,3 +161,46 @@ def test_flow_solves_hamiltons_equations():
     (slope,) = torch.autograd.grad(hamiltonian.energy(now, form.energy_matrix()).sum(), now)
     expected = torch.cat([slope[..., D:], -slope[..., :D]], dim=-1)
     torch.testing.assert_close((after - before) / (2 * dt), expected, atol=1e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("period", [1.0, 2.5, 8.0, 30.0])
+def test_snapped_frequencies_are_the_nearest_whole_turns_and_never_rest(period):
+    form = normal_form(3, count=40)
+    sign = torch.where(torch.arange(form.frequencies.numel()) % 2 > 0, -1.0, 1.0).view_as(form.frequencies)
+    form = hamiltonian.NormalForm(form.frame, form.inverse, form.frequencies * sign)
+    turns = (form.snapped(period).frequencies * period / (2 * math.pi)).flatten().tolist()
+    for found, learned in zip(turns, (form.frequencies * period / (2 * math.pi)).flatten().tolist(), strict=True):
+        choices = [math.copysign(n, learned) for n in range(1, 40)]
+        assert found == pytest.approx(min(choices, key=lambda n, learned=learned: abs(n - learned)), abs=1e-12)
+
+
+def test_a_frequency_of_zero_turns_once():
+    form = normal_form(0)
+    still = hamiltonian.NormalForm(form.frame, form.inverse, 0 * form.frequencies)
+    torch.testing.assert_close(still.snapped(6.0).frequencies, torch.full_like(form.frequencies, math.pi / 3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("period", [1.0, 7.3, 8.0, 100.0])
+def test_snapped_motion_closes_after_its_period(seed, period):
+    """By the closed form, and by the exponential of its own energy matrix, which must belong to the new frequencies."""
+    form = normal_form(seed).snapped(period)
+    eye = torch.eye(2 * D, dtype=torch.float64).expand(2, -1, -1)
+    times = torch.tensor([period, -period, 1000 * period], dtype=torch.float64)
+    torch.testing.assert_close(form.propagator(times), eye.expand(3, -1, -1, -1), atol=1e-10, rtol=0)
+    torch.testing.assert_close(form.propagator(times[:2]), eye.expand(2, -1, -1, -1), atol=1e-12, rtol=0)
+    h = J @ form.energy_matrix()
+    torch.testing.assert_close(torch.matrix_exp(period / 64 * h).matrix_power(64), eye, atol=1e-9, rtol=0)
+    part = form.propagator(times[:1] / 3)[0]
+    torch.testing.assert_close(part.mT @ J @ part, J.expand_as(part), atol=1e-12, rtol=0)
+    torch.testing.assert_close(part.matrix_power(3), eye, atol=1e-11, rtol=0)
+
+
+@pytest.mark.parametrize("periods", [1, 1000])
+def test_snapped_motion_closes_in_single_precision(periods):
+    """The angles stay in double precision: thousands of turns of a float32 frequency would miss by more than this."""
+    form = normal_form(0)
+    single = hamiltonian.NormalForm(form.frame.float(), form.inverse.float(), form.frequencies.float()).snapped(7.3)
+    found = single.propagator(torch.tensor([7.3 * periods], dtype=torch.float64))[0]
+    assert found.dtype == single.energy_matrix().dtype == torch.float32
+    torch.testing.assert_close(found, torch.eye(2 * D).expand(2, -1, -1), atol=1e-5, rtol=0)

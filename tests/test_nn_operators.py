@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.linalg import expm
 
+from kinema.errors import ConfigError
 from kinema.maths.hamiltonian import symplectic_form
 from kinema.nn.operators import OPERATORS
 
@@ -176,3 +177,68 @@ def test_the_first_guess_is_the_cycle(kind, period):
     eye = torch.eye(2 * D, dtype=torch.float64)
     torch.testing.assert_close(e[0], eye.expand_as(e[0]), atol=1e-5, rtol=0)
     assert float((e[1] - eye).abs().max()) > 0.5
+
+
+@each(BOUNDED)
+@pytest.mark.parametrize("period", [2.0, 8.0, 11.7])
+def test_snapped_operators_close_every_motion(operator, period):
+    snapped, eye = operator.snapped(period), torch.eye(2 * D, dtype=torch.float64).expand(COUNT, -1, -1)
+    times = torch.tensor([period, -period], dtype=torch.float64)
+    torch.testing.assert_close(snapped.propagator(times), eye.expand(2, -1, -1, -1), atol=1e-12, rtol=0)
+    state, t = states(), torch.tensor([-3.1, 0.0, 0.4, 5.0], dtype=torch.float64)
+    torch.testing.assert_close(snapped.flow(state, t + period), snapped.flow(state, t), atol=1e-11, rtol=0)
+    each_its_own = snapped.flow(state, t.expand(len(state), -1))
+    torch.testing.assert_close(each_its_own, snapped.flow(state, t), atol=1e-12, rtol=0)
+    assert_symplectic(snapped.propagator(TIMES))
+    single = operator.float().snapped(period).propagator(times)
+    torch.testing.assert_close(single, eye.float().expand(2, -1, -1, -1), atol=1e-5, rtol=0)
+
+
+@each(["definite"])
+def test_snapped_definite_operators_stay_definite(operator):
+    m = operator.snapped(8.0).energy_matrix()
+    assert float(torch.linalg.eigvalsh(m).min()) > 0
+    turns = torch.linalg.eigvals(J @ m).imag.sort().values[:, D:] * 8.0 / (2 * torch.pi)
+    torch.testing.assert_close(turns, turns.round().clamp(min=1), atol=1e-9, rtol=0)
+
+
+@each(["orthogonal"])
+def test_snapped_orthogonal_operators_keep_their_sense(operator):
+    with torch.no_grad():
+        operator.rate[:, ::2] *= -1
+    snapped = operator.snapped(8.0)
+    assert torch.equal(snapped.normal_form().frequencies.sign(), operator.normal_form().frequencies.sign())
+    torch.testing.assert_close(snapped.energy_matrix() @ J, J @ snapped.energy_matrix(), atol=1e-11, rtol=0)
+
+
+def test_snapped_operators_share_what_they_learn():
+    operator = initial("definite", 0)
+    snapped = operator.snapped(8.0)
+    assert {id(p) for p in snapped.parameters()} == {id(p) for p in operator.parameters()}
+    before = snapped.propagator(TIMES).detach()
+    with torch.no_grad():
+        operator.squeeze += 1
+    assert not torch.allclose(snapped.propagator(TIMES), before)
+    again = snapped.snapped(5.0)
+    assert again.base is operator
+    assert again.period == 5.0
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+def test_gradients_of_a_snapped_flow(kind):
+    """The frame and the state are learned through it; whole turns have a gradient of zero."""
+    torch.manual_seed(0)
+    operator = OPERATORS[kind](2, 2, period=8.0).double().snapped(5.0)
+    state = torch.randn(2, 2, 4, dtype=torch.float64, requires_grad=True)
+    times = torch.tensor([-1.5, 0.25, 2.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda state, *_: operator.flow(state, times), (state, *operator.parameters()))
+    operator.flow(state, times).square().sum().backward()
+    assert all(bool((p.grad != 0).any()) for name, p in operator.named_parameters() if name != "base.rate")
+
+
+def test_what_cannot_be_snapped_says_what_can():
+    with pytest.raises(ConfigError, match=r"symplectic.*definite or orthogonal"):
+        initial("symplectic", 0).snapped(8.0)
+    for period in (0.0, -8.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="positive"):
+            initial("definite", 0).snapped(period)

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from kinema.clip import VideoClip
+from kinema.data.directed import factors_of, labels_of
 from kinema.data.lpc_characters import ATTRIBUTES, SHEETS, VALUES, WARDROBE, lpc_split, read_credits
 from kinema.data.lpc_layers import halve, read_layers
 from kinema.data.source import TruthSource
@@ -54,6 +55,8 @@ class LpcConfig:
     """Side of the square cell, in pixels: 64, or 32 for the mean of each 2 x 2."""
     lazy: bool = False
     """Compose frames when they are asked for, from 32 MB of layers, instead of all beforehand (1.15 GB at 64)."""
+    directed: bool = False
+    """An action for each action and direction, nine together, instead of directions that are kept in a swap."""
 
     def __post_init__(self) -> None:
         if self.size not in SHRINK:
@@ -105,8 +108,6 @@ class LpcSprites(TruthSource):
     """
 
     name = "lpc"
-    factors = FACTORS
-    content = (*ATTRIBUTES, "direction")
     channels = 3
     length = STEPS
     fps = 10.0
@@ -120,8 +121,9 @@ class LpcSprites(TruthSource):
         self.identity = members.repeat_interleave(MOTIONS)
         appearance = torch.unravel_index(self.identity, (VALUES,) * len(ATTRIBUTES))
         motion = torch.arange(MOTIONS).repeat(len(members))
-        self.labels = dict(zip(ATTRIBUTES, appearance, strict=True))
-        self.labels |= {"action": motion // len(WAYS), "direction": motion % len(WAYS)}
+        self.factors, self.content = factors_of(FACTORS, ATTRIBUTES, config.directed)
+        self.labels = dict(zip(ATTRIBUTES, appearance, strict=True)) | labels_of(motion, len(WAYS), config.directed)
+        self.motion = motion
         self.credits = read_credits(root / "AUTHORS.txt")
         self.layers = read_layers([root / sheet.path for sheet in SHEETS], cells())
         self.worn = worn_sheets().flatten(0, -2)
@@ -156,8 +158,7 @@ class LpcSprites(TruthSource):
     def frames(self, clips: Int[Tensor, " B"], steps: Int[Tensor, "B T"]) -> UInt8[Tensor, "B T C H W"]:
         clips, steps = clips.to(self.worn.device), steps.to(self.worn.device)
         if self.pixels is None:
-            motion = self.labels["action"][clips] * len(WAYS) + self.labels["direction"][clips]
-            return self.compose(self.identity[clips], motion, steps)
+            return self.compose(self.identity[clips], self.motion[clips], steps)
         rows = clips[:, None] * STEPS + steps % STEPS
         return self.pixels.flatten(0, 1).index_select(0, rows.flatten()).unflatten(0, steps.shape)
 
@@ -168,11 +169,11 @@ class LpcSprites(TruthSource):
         whole = times.round()
         if not bool((times == whole).all()):
             raise ClipError(f"{self.name}: real sprites are drawn at whole times only; round them to 0, 1, 2, ...")
-        values = {name: factors[name].to(self.worn.device) for name in FACTORS}
+        values = {name: factors[name].to(self.worn.device) for name in self.factors}
         character = torch.zeros_like(values["action"])
         for name in ATTRIBUTES:
             character = character * VALUES + values[name]
-        motion = values["action"] * len(WAYS) + values["direction"]
+        motion = values["action"] if self.config.directed else values["action"] * len(WAYS) + values["direction"]
         return self.compose(character, motion, whole.long().to(self.worn.device))
 
     def truth(
@@ -184,13 +185,14 @@ class LpcSprites(TruthSource):
 
     def __getitem__(self, index: int) -> VideoClip:
         index = range(len(self))[index]
-        labels = {name: FACTORS[name][int(value[index])] for name, value in self.labels.items()}
+        labels = {name: self.factors[name][int(value[index])] for name, value in self.labels.items()}
+        way = () if self.config.directed else (labels["direction"],)
         shown = self.frames(torch.tensor([index]), torch.arange(STEPS)[None])[0]
         return VideoClip(
             frames=shown.cpu().float() / 255,
             fps=self.fps,
             labels=labels,
-            name=f"lpc/{int(self.identity[index]):04d}/{labels['action']}/{labels['direction']}",
+            name="/".join(("lpc", f"{int(self.identity[index]):04d}", labels["action"], *way)),
             credits=self.credits,
         )
 
@@ -198,7 +200,7 @@ class LpcSprites(TruthSource):
         moved = copy.copy(self)
         moved.layers, moved.worn = self.layers.to(device), self.worn.to(device)
         moved.pixels = None if self.pixels is None else self.pixels.to(device)
-        moved.identity = self.identity.to(device)
+        moved.identity, moved.motion = self.identity.to(device), self.motion.to(device)
         moved.labels = {name: value.to(device) for name, value in self.labels.items()}
         return moved
 

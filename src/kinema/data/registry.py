@@ -55,6 +55,19 @@ SOURCES: dict[str, Entry] = {
     "scenes": Entry(
         "pairs of frames of your own clips, each on its own background", "scenes", "ScenesConfig", "Scenes", "pairs"
     ),
+    "rotmnist": Entry(
+        "one handwritten digit turned through a circle: 400 drawings, or glyphs drawn by Kinema",
+        "rotating_digits",
+        "RotatingDigitsConfig",
+        "RotatingDigits",
+    ),
+    "faces": Entry(
+        "faces drawn by Kinema: 52 people x 6 expressions, a stand-in for licensed recordings",
+        "faces",
+        "FacesConfig",
+        "Faces",
+    ),
+    "mug": Entry("your licensed MUG facial expressions", "mug", "MugConfig", "Mug"),
     "edinburgh": Entry("your Edinburgh locomotion data", "edinburgh", "EdinburghConfig", "Edinburgh", "motion"),
 }
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from kinema.clip import VideoClip
+from kinema.data.directed import factors_of, labels_of
 from kinema.data.figure import ACTIONS, DIRECTIONS, PERIOD
 from kinema.data.garments import pose
 from kinema.data.raster import draw
@@ -52,6 +53,8 @@ class SpritesConfig:
     """Share of the appearances that are kept for the test split."""
     seed: int = 423
     """Of the choice of those appearances."""
+    directed: bool = False
+    """An action for each action and direction, nine together, instead of directions that are kept in a swap."""
 
     def __post_init__(self) -> None:
         if self.size < 16:
@@ -133,8 +136,6 @@ class Sprites(TruthSource):
     """
 
     name = "sprites"
-    factors = FACTORS
-    content = (*ATTRIBUTES, "direction")
     fps = 10.0
     periodic = True
 
@@ -150,7 +151,9 @@ class Sprites(TruthSource):
         self.channels = 4 if config.alpha else 3
         self.identity = members[split].repeat_interleave(MOTIONS)
         motion = torch.arange(MOTIONS).repeat(len(members[split]))
-        self.labels = unravel(self.identity, ATTRIBUTES) | unravel(motion, ("action", "direction"))
+        self.factors, self.content = factors_of(FACTORS, ATTRIBUTES, config.directed)
+        self.labels = unravel(self.identity, ATTRIBUTES) | labels_of(motion, len(DIRECTIONS), config.directed)
+        self.motion = motion
         self.maps = part_maps(config.size)
         self.colours = colours()
 
@@ -172,17 +175,18 @@ class Sprites(TruthSource):
 
     def frames(self, clips: Int[Tensor, " B"], steps: Int[Tensor, "B T"]) -> UInt8[Tensor, "B T C H W"]:
         clips, steps = clips.to(self.maps.device), steps.to(self.maps.device)
-        motion = self.labels["action"][clips] * COUNTS["direction"] + self.labels["direction"][clips]
-        return self.still(self.identity[clips], motion, steps)[:, :, : self.channels].contiguous()
+        return self.still(self.identity[clips], self.motion[clips], steps)[:, :, : self.channels].contiguous()
 
     def render(
         self, factors: Mapping[str, Int[Tensor, " B"]], times: Float[Tensor, "B T"]
     ) -> UInt8[Tensor, "B T C H W"]:
         """Sprites with these factors at `times`, in frames: any real numbers, with a period of 8."""
         device = self.maps.device
-        factors = {name: factors[name].to(device) for name in FACTORS}
+        factors = {name: factors[name].to(device) for name in self.factors}
         times = times.to(device).double() % PERIOD
-        motion = factors["action"] * COUNTS["direction"] + factors["direction"]
+        motion = factors["action"]
+        if not self.config.directed:
+            motion = motion * COUNTS["direction"] + factors["direction"]
         appearance = torch.zeros_like(motion)
         for name in ATTRIBUTES:
             appearance = appearance * COUNTS[name] + factors[name]
@@ -208,9 +212,10 @@ class Sprites(TruthSource):
     def __getitem__(self, index: int) -> VideoClip:
         index = range(len(self))[index]
         numbers = {name: int(value[index]) for name, value in self.labels.items()}
-        labels = {name: FACTORS[name][value] for name, value in numbers.items()}
+        labels = {name: self.factors[name][value] for name, value in numbers.items()}
+        way = () if self.config.directed else (labels["direction"],)
         who = "-".join(f"{name}{numbers[name]}" for name in ATTRIBUTES)
-        motion = numbers["action"] * COUNTS["direction"] + numbers["direction"]
+        motion = int(self.motion[index])
         steps = torch.arange(STEPS, device=self.maps.device)
         rgba = self.still(self.identity[index, None], steps.new_tensor([motion]), steps[None])[0].cpu().float() / 255
         return VideoClip(
@@ -218,13 +223,13 @@ class Sprites(TruthSource):
             alpha=rgba[:, 3:],
             fps=self.fps,
             labels=labels,
-            name=f"sprites/{who}/{labels['action']}/{labels['direction']}",
+            name="/".join(("sprites", who, labels["action"], *way)),
         )
 
     def to(self, device: torch.device) -> "Sprites":
         moved = copy.copy(self)
         moved.maps, moved.colours = self.maps.to(device), self.colours.to(device)
-        moved.identity = self.identity.to(device)
+        moved.identity, moved.motion = self.identity.to(device), self.motion.to(device)
         moved.labels = {name: value.to(device) for name, value in self.labels.items()}
         return moved
 

@@ -10,7 +10,8 @@ orthogonal and symplectic, that is unitary matrices in real form; those come fro
 "Symplectic Geometry and Quantum Mechanics", 2006, sections 2.2 and 8.3.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -81,8 +82,18 @@ class NormalForm:
 
     def energy_matrix(self) -> Float[Tensor, "K n n"]:
         """M = S^-T diag(w, w) S^-1."""
-        w = torch.cat([self.frequencies, self.frequencies], dim=-1)
+        w = torch.cat([self.frequencies, self.frequencies], dim=-1).to(self.frame.dtype)
         return (self.inverse.mT * w[:, None, :]) @ self.inverse
+
+    def snapped(self, period: float) -> "NormalForm":
+        """The operators whose frequencies are the nearest whole numbers of turns in `period` frames: exp(period H) = I.
+
+        No frequency comes to rest: it makes one turn at least, in its own sense. The new frequencies are in double
+        precision whatever the frame's, so that after thousands of periods the motion still closes.
+        """
+        turns = self.frequencies.double() * (period / (2 * math.pi))
+        whole = turns.round().abs().clamp(min=1).copysign(turns)
+        return replace(self, frequencies=whole * (2 * math.pi / period))
 
     def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
         """exp(tH) = S R(wt) S^-1 at any real times.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -100,4 +101,53 @@ class ClipModel(Protocol):
         self, images: Float[Tensor, "B C H W"], action: Int[Tensor, " B"], times: Float[Tensor, "B T"]
     ) -> Float[Tensor, "B T C H W"]:
         """Each image doing an action; the image itself is what happens at time 0."""
+        ...
+
+
+@runtime_checkable
+class FactoredModel(ClipModel, Protocol):
+    """A clip model whose content and motion can each be drawn, and be read off as codes."""
+
+    def codes(
+        self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "B z"], Float[Tensor, "B T n"]]:
+        """The mean content of each clip, and the whole state along its trajectory."""
+        ...
+
+    def with_prior_motion(
+        self,
+        content: Float[Tensor, "B A C H W"],
+        action: Int[Tensor, " B"],
+        times: Float[Tensor, "B T"],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B T C H W"]:
+        """The content of real clips, each doing an action whose state at time 0 is drawn."""
+        ...
+
+    def with_sampled_content(
+        self,
+        motion: Float[Tensor, "B T C H W"],
+        times: Float[Tensor, "B T"],
+        action: Int[Tensor, " B"] | None,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B T C H W"]:
+        """The motion of real clips, each of a content that is drawn."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A model that is trained on clips in another form."""
+
+    def prepared(self, source: Any) -> Any:
+        """The source in that form."""
+        ...
+
+
+@runtime_checkable
+class Finished(Protocol):
+    """A model that takes something from the training clips once it is trained, such as the density of its codes."""
+
+    def finish(self, source: Any, seed: int) -> None:
+        """Take it; the same clips and seed give the same."""
         ...

@@ -13,10 +13,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kinema.clip import VideoClip
-from kinema.errors import ClipError
+from kinema.errors import ClipError, ConfigError
 from kinema.files.fit import Box, crop_back, pad_to, resize
+from kinema.files.guard import MAX_PIXELS
 from kinema.models.base import Domain
+from kinema.models.blocks import action_index, check_block, composed_state, doing, held
 from kinema.models.halo import Halo
+from kinema.models.tempo import Playback
+
+AS_IT_IS = Playback()
 
 
 def swap(
@@ -27,6 +32,8 @@ def swap(
     frames: int | None = None,
     reinfer: int | None = None,
     fit: bool = False,
+    block: int | None = None,
+    playback: Playback = AS_IT_IS,
 ) -> VideoClip:
     """The content of one clip with the motion of the other.
 
@@ -36,25 +43,38 @@ def swap(
     from it. The result has `frames` frames (default: as many as `motion`) at the times of `motion`; frames beyond its
     end follow the flow of the last stretch. The action is read from `motion` unless it is named.
 
-    Raises ClipError where `motion` has a single frame or a clip does not fit the model and `fit` (resizing) is off.
+    `playback` chooses other times and takes each from the stretch it lies in; to close a loop, the state is read once
+    and the frequencies are snapped. With `block` only that operator moves, and the others keep their first state; in a
+    conditional model that operator is an action and names it.
+
+    Raises ClipError where `motion` has a single frame or a clip does not fit the model and `fit` (resizing) is off,
+    ConfigError for choices that do not go together.
     """
     if len(motion) < 2:
         raise ClipError(f"{motion.name}: a single frame; motion needs a clip of at least two frames")
     domain = model.domain
+    if playback.loop is not None:
+        if reinfer:
+            raise ConfigError("--reinfer: a loop closes one motion, whose state is read once; leave it out with --loop")
+        model, reinfer = model.snapped(playback.loop), 0
+    if block is not None:
+        check_block(model, block)
+        action = next(iter(doing(model, action, block))) if model.config.conditional else action
     a, box = to_model(content, domain, fit)
     b, _ = to_model(motion, domain, fit)
+    line = playback.of_clip(motion, frames)
+    _check_size(motion, len(line.at), domain)
     with torch.inference_mode():
         index = recognise(model, b) if action is None else action_index(model, action)
         z = model.content(_encode(model, a)).mean
-        times, end = _extended(motion, len(motion) if frames is None else frames)
-        states = _unrolled(model, b, motion.at, times, index, domain.length if reinfer is None else reinfer)
+        states = _unrolled(model, b, motion.at, line.at, index, domain.length if reinfer is None else reinfer, block)
         shown = _decode(model, z, states)
     clip = from_model(shown, content, box, domain)
     return replace(
         clip,
-        times=times - times[0],
-        end=end - float(times[0]),
-        fps=motion.fps,
+        times=line.shown,
+        end=line.end,
+        fps=line.fps,
         name=f"{content.name} with the motion of {motion.name}",
         labels={**content.labels, "action": domain.actions[int(index)]},
         credits=_merged(content.credits, motion.credits),
@@ -64,48 +84,58 @@ def swap(
 def animate(
     model: Halo,
     image: VideoClip,
-    action: str,
+    action: str | None,
     times: Sequence[float] | Float[Tensor, " T"],
     fit: bool = False,
+    block: int | None = None,
+    fps: float | None = None,
 ) -> VideoClip:
     """One picture doing an action at any real times, in frames; the picture itself is what happens at time 0.
 
-    Raises ClipError for a clip of several frames, an unknown action, or a picture that does not fit the model.
+    Several actions of a conditional model at once are ``walk+slash`` or, with weights, ``walk*0.7+slash*0.3``: each
+    operator moves in its own subspace, and the decoder sees all. With `block` only that operator moves and the others
+    keep the state of the picture; in a conditional model that operator is an action, and `action` may be None. The
+    result is played at `fps` frames a second (default: as the training clips). For a loop give `model.snapped(period)`.
+
+    Raises ClipError for a clip of several frames, an unknown action, or a picture that does not fit the model,
+    ConfigError for actions or a block that the model has not.
     """
     if len(image) != 1:
         raise ClipError(f"{image.name}: {len(image)} frames where one picture is needed; choose one with FILE@I")
+    weights = doing(model, action, block)
     x, box = to_model(image, model.domain, fit)
     at = torch.as_tensor(times, dtype=torch.float64).cpu()
-    device = device_of(model)
+    _check_size(image, len(at), model.domain)
     with torch.inference_mode():
-        shown = model.animate_images(x[:, 0].to(device), action_index(model, action), at[None].to(device))[0]
+        h = _encode(model, x)
+        state = composed_state(model, h, weights)
+        states = held(model.flow(state, at[None].to(state.device)), state, block)
+        shown = _decode(model, model.content(h).mean, states)
     clip = from_model(shown, image, box, model.domain)
     gaps = at.diff().abs()
     step = float(gaps.median()) if len(at) > 1 and float(gaps.median()) > 0 else 1.0
     # Played in the order asked for: a reversed or repeated time still comes one step after the one before it.
-    played = torch.cat([torch.zeros(1, dtype=torch.float64), (gaps / step).clamp(min=1e-3).cumsum(0)])
+    played = torch.cat([torch.zeros(1, dtype=torch.float64), (gaps / step).clamp(min=1e-3).cumsum(0).round(decimals=9)])
+    label = action or "+".join(weights)
     return replace(
         clip,
         times=played,
         end=None,
-        fps=model.domain.fps,
-        name=f"{image.name} doing {action}",
-        labels={**image.labels, "action": action},
+        fps=fps or model.domain.fps,
+        name=f"{image.name} doing {label}" if label else f"{image.name} moving",
+        labels={**image.labels, "action": label} if label else image.labels,
         credits=image.credits,
     )
 
 
 def sample(model: Halo, actions: Sequence[str], frames: int, seed: int) -> list[VideoClip]:
-    """New clips, one for each of `actions`: the content drawn from N(0, I), the motion's first state from its prior."""
+    """New clips, one for each of `actions`: content and first state drawn from what the model holds likely."""
     generator = torch.Generator().manual_seed(seed)
-    index, device = torch.cat([action_index(model, name) for name in actions]), device_of(model)
-    prior = model.prior.at_start()
-    z = torch.randn(len(actions), model.config.content, generator=generator).to(device)
-    noise = torch.randn(len(actions), *prior.mean.shape, generator=generator).to(device)
-    times = torch.arange(frames, dtype=torch.float64, device=device)
+    index = torch.cat([action_index(model, name) for name in actions])
+    times = torch.arange(frames, dtype=torch.float64, device=device_of(model))
     with torch.inference_mode():
-        state = prior.mean.to(device) + (0.5 * prior.logvar).exp().to(device) * noise
-        shown = model.decode(z, model.flow(state * model.moving(index)[..., None], times))
+        z = model.draw_content(len(actions), generator)
+        shown = model.decode(z, model.flow(model.draw_state(index, generator), times))
     nothing = torch.zeros(1, 3, *model.domain.size)
     blank = VideoClip(nothing, nothing[:, :1], name="sample", fps=model.domain.fps)
     return [
@@ -121,14 +151,6 @@ def recognise(model: Halo, x: Float[Tensor, "1 T C H W"]) -> Int[Tensor, "1"]:
 
 def device_of(model: Halo) -> torch.device:
     return next(model.parameters()).device
-
-
-def action_index(model: Halo, action: str) -> Int[Tensor, "1"]:
-    """The index of an action's name, on the model's device; ClipError lists the known ones."""
-    known = model.domain.actions
-    if action not in known:
-        raise ClipError(f"action {action!r} is unknown to this run; it knows {', '.join(known)}")
-    return torch.tensor([known.index(action)], device=device_of(model))
 
 
 def to_model(clip: VideoClip, domain: Domain, fit: bool) -> tuple[Float[Tensor, "1 T C H W"], Box]:
@@ -161,29 +183,46 @@ def _decode(model: Halo, z: Tensor, states: Float[Tensor, "1 T K n"], chunk: int
     return torch.cat([model.decode(z, part)[0].cpu() for part in states.split(chunk, dim=1)])
 
 
-def _extended(motion: VideoClip, frames: int) -> tuple[Float[Tensor, " T"], float]:
-    """The first `frames` times of a clip, beyond its end one frame after another; and when the last of them ends."""
-    beyond = torch.arange(max(0, frames - len(motion)) + 1, dtype=torch.float64)
-    edges = torch.cat([motion.at, motion.at[:1] + motion.duration + beyond])
-    return edges[:frames], float(edges[frames])
+def _check_size(clip: VideoClip, frames: int, domain: Domain) -> None:
+    """Raises ClipError for a result that would need more memory than any clip may."""
+    height, width = domain.size
+    if frames * height * width > MAX_PIXELS:
+        most = MAX_PIXELS // (height * width)
+        raise ClipError(
+            f"{clip.name}: a result of {frames} frames is too long; {most} are possible at {width} x {height}"
+        )
 
 
 def _unrolled(
-    model: Halo, x: Tensor, at: Tensor, times: Float[Tensor, " T"], action: Int[Tensor, "1"], reinfer: int
+    model: Halo,
+    x: Tensor,
+    at: Float[Tensor, " N"],
+    times: Float[Tensor, " T"],
+    action: Int[Tensor, "1"],
+    reinfer: int,
+    block: int | None,
 ) -> Float[Tensor, "1 T K n"]:
-    """The states at `times`: each stretch of `reinfer` frames flows from the state of its middle frame."""
+    """The states at `times`, of a clip with frames at `at`: each stretch of `reinfer` frames flows from one state.
+
+    A time belongs to the stretch it lies in; before the clip to the first, after it to the last.
+    """
     h = _encode(model, x)
-    count, wanted = h.shape[1], len(times)
+    count = h.shape[1]
     stretch = reinfer if 0 < reinfer < count else count
     # A remainder shorter than half a stretch joins the one before it.
-    stretches = max(1, round(count / stretch))
-    edges = [i * stretch for i in range(stretches)] + [max(wanted, count)]
-    parts = []
-    for first, after in pairwise(edges):
-        middle = (first + min(after, count)) // 2
-        elapsed = times[first : min(after, wanted)] - at[middle]
-        parts.append(model.flow(model.mean_state(h, middle, action), elapsed[None].to(h.device)))
-    return torch.cat(parts, dim=1)
+    edges = [i * stretch for i in range(max(1, round(count / stretch)))] + [count]
+    which = torch.bucketize(times, at[edges[1:-1]].contiguous(), right=True)
+    states, still = torch.empty(0), torch.empty(0)
+    for number, (first, after) in enumerate(pairwise(edges)):
+        rows = which == number
+        anchor = model.anchor(first, after)
+        state = model.mean_state(h, anchor, action)
+        if number == 0:
+            states = state.new_empty(1, len(times), *state.shape[1:])
+            still = model.flow(state, (at[:1] - at[anchor])[None].to(h.device))[:, 0]
+        if bool(rows.any()):
+            states[:, rows] = model.flow(state, (times[rows] - at[anchor])[None].to(h.device))
+    return held(states, still, block)
 
 
 def _merged(*credits: tuple[str, ...]) -> tuple[str, ...]:

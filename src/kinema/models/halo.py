@@ -11,75 +11,30 @@ action and leave the others at zero, where a linear flow leaves them; unconditio
 (supplement, eq. 9).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from kinema.clip import ClipBatch
+from kinema.data.coordinates import CoordinateBatch, CoordinateSource
+from kinema.data.source import Source
+from kinema.data.windows import WindowSource
 from kinema.errors import ConfigError
 from kinema.maths import hamiltonian
 from kinema.maths.gaussian import Gaussian, negative_log_likelihood
 from kinema.models.base import Domain, Losses
+from kinema.models.halo_config import HaloConfig
+from kinema.models.halo_drawing import Drawing
+from kinema.nn.coordinates import FRAMES, Coordinates
+from kinema.nn.density import Density
 from kinema.nn.networks import NETWORKS, Shape
-from kinema.nn.operators import OPERATORS
+from kinema.nn.operators import Operator
 from kinema.nn.priors import PRIORS
-
-
-@dataclass(frozen=True)
-class HaloConfig:
-    """What a HALO is made of, and the weights of its objective."""
-
-    operator: str = "definite"
-    """Kind of Hamiltonian: definite (bounded for ever), orthogonal (rotations only), symplectic (the paper's)."""
-    conditional: bool = True
-    """One operator per action, chosen by the label; false: all operators at once, no labels (supplement, eq. 9)."""
-    blocks: int = 3
-    """Number of operators of an unconditional model; a conditional one has one per action."""
-    d: int = 6
-    """Degrees of freedom of one operator: its state has d positions and d momenta."""
-    content: int = 64
-    """Dimension of z."""
-    period: float = 8.0
-    """First guess of the cycle, in frames; the frequencies are learned from there."""
-    network: str = "compact"
-    """compact (convolutions), dense (small pictures of figures in one place), paper (supplement, tables 3-5) or
-    paper-mnist (tables 6-8)."""
-    width: int = 32
-    """Channels of the compact network's first convolution."""
-    features: int = 256
-    """Dimension of a frame's feature vector h."""
-    paints: int = 16
-    """Colours that the compact decoder mixes."""
-    window: int = 2
-    """Frames that the momentum is read from: frame t and those before it."""
-    content_frames: int = 0
-    """Frames, drawn at random, that the content is read from in training; 0: the whole clip, as in the paper."""
-    decoded_frames: int = 0
-    """Frames, drawn at random, that the likelihood is estimated from in training; 0: all, as in the paper."""
-    std: float = 0.1
-    """a: standard deviation of a pixel around the decoded mean, on the scale [0, 1]."""
-    content_weight: float = 1.0
-    """Weight of KL(z). Above 1 it is a bottleneck that keeps the action out of the content."""
-    state_weight: float = 1.0
-    """Weight of KL(q) and KL(p)."""
-    prior: str = "standard"
-    """What the state is drawn from: standard, N(0, I) at any one time (the paper's); learned, a Gaussian for each
-    action at the beginning of a clip, for clips that begin alike."""
-    alone: float = 0.0
-    """Share of the clips, in training, whose momentum is read without the frames before t, as for a single picture."""
-    action_weight: float = 1.0
-    """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
-
-    def __post_init__(self) -> None:
-        for name in ("blocks", "d", "content", "width", "features", "paints", "window"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
-        for name in ("std", "period"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"model.{name} is {getattr(self, name)}; a positive number is needed")
+from kinema.nn.rivals import DYNAMICS, Forward
 
 
 @dataclass(frozen=True)
@@ -91,13 +46,13 @@ class Posterior:
     momentum: Gaussian
 
 
-class Halo(nn.Module):
+class Halo(Drawing):
     """The model and its ELBO. Frames are float32 in [0, 1], (B, T, C, H, W); times are in frames, float64."""
 
     def __init__(self, config: HaloConfig, domain: Domain) -> None:
         super().__init__()
         choices = (
-            ("operator", config.operator, OPERATORS),
+            ("operator", config.operator, DYNAMICS),
             ("network", config.network, NETWORKS),
             ("prior", config.prior, PRIORS),
         )
@@ -106,7 +61,9 @@ class Halo(nn.Module):
                 raise ConfigError(f"model.{kind}: no {kind} is called {name!r}; known: {', '.join(known)}")
         self.config, self.domain = config, domain
         self.count = len(domain.actions) if config.conditional else config.blocks
-        self.operator = OPERATORS[config.operator](self.count, config.d, config.period)
+        self.operator: Operator | Forward = DYNAMICS[config.operator](self.count, config.d, config.period)
+        if config.closed and isinstance(self.operator, Operator):
+            self.operator = self.operator.snapped(config.period)
         self.prior = PRIORS[config.prior](self.count, config.d)
         shape = Shape(
             channels=domain.channels,
@@ -120,17 +77,29 @@ class Halo(nn.Module):
             width=config.width,
             features=config.features,
             paints=config.paints,
+            components=config.components,
         )
         networks = NETWORKS[config.network](shape)
-        self.encoder, self.decoder = networks.encoder, networks.decoder
+        self.encoder, self.decoder, self.coordinates = networks.encoder, networks.decoder, networks.coordinates
         self.content, self.position, self.momentum = networks.content, networks.position, networks.momentum
         self.action_head = networks.action
+        self.contents = Density(1, config.content_components, config.content) if config.content_components else None
+        groups, width = (self.count, 2 * config.d) if config.conditional else (1, 2 * config.d * self.count)
+        self.starts = Density(groups, config.state_components, width) if config.state_components else None
 
     # --- inference -------------------------------------------------------------------------------------------------
 
     def encode(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B T h"]:
         """The feature vector of every frame."""
+        return self.features(self.coordinates.enter(frames))
+
+    def features(self, frames: Float[Tensor, "B T *n"]) -> Float[Tensor, "B T h"]:
+        """The feature vector of every frame, given in the coordinates of the networks."""
         return self.encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def known(self, frames: Tensor) -> Float[Tensor, "B T *n"]:
+        """Training frames in the coordinates of the networks: uint8 pixels are brought there, others are there."""
+        return frames if frames.is_floating_point() else self.coordinates.enter(frames.float() / 255)
 
     def state_posterior(
         self, recent: Float[Tensor, "B w h"], action: Int[Tensor, " B"] | None
@@ -139,11 +108,21 @@ class Halo(nn.Module):
         u = None if action is None else functional.one_hot(action, len(self.domain.actions)).to(recent.dtype)
         return self.position(recent[:, -1], u), self.momentum(recent, u)
 
+    def anchor(self, first: int, after: int) -> int:
+        """The frame of the frames first ... after - 1 whose state is read: the middle, or where all motion begins."""
+        return (first + after) // 2 if self.operator.both_ways else first
+
+    def window_steps(self, at: Int[Tensor, " B"]) -> Int[Tensor, "B w"]:
+        """The frames that the momentum at frame `at` is read from, that frame last: those before it, or, where the
+        motion runs forwards only and is read at its first frame, those after it."""
+        way = 1 if self.operator.both_ways else -1
+        return at[:, None] + way * torch.arange(1 - self.config.window, 1, device=at.device)
+
     def recent(self, h: Float[Tensor, "B T h"], at: Int[Tensor, " B"]) -> Float[Tensor, "B w h"]:
-        """The features of the frames at - w + 1 ... at, zero before the clip begins."""
-        steps = at[:, None] + torch.arange(1 - self.config.window, 1, device=h.device)
+        """The features of the frames `window_steps`, zero outside the clip."""
+        steps, last = self.window_steps(at), h.shape[1] - 1
         rows = torch.arange(h.shape[0], device=h.device)[:, None]
-        return h[rows, steps.clamp(min=0)] * (steps >= 0)[..., None]
+        return h[rows, steps.clamp(0, last)] * ((steps >= 0) & (steps <= last))[..., None]
 
     def infer(
         self, frames: Float[Tensor, "B T C H W"], at: Int[Tensor, " B"], action: Int[Tensor, " B"] | None
@@ -181,7 +160,7 @@ class Halo(nn.Module):
 
     def decode(self, z: Float[Tensor, "B z"], states: Float[Tensor, "B T K n"]) -> Float[Tensor, "B T C H W"]:
         """Frames from the content and the positions of a trajectory; momenta only move."""
-        return self.decoder(z, states[..., : self.config.d])
+        return self.coordinates.leave(self.decoder(z, states[..., : self.config.d]))
 
     def mean_state(self, h: Float[Tensor, "B T h"], at: int, action: Int[Tensor, " B"]) -> Float[Tensor, "B K n"]:
         """The most likely state at frame `at` of clips with the features `h`."""
@@ -191,14 +170,19 @@ class Halo(nn.Module):
     def phase(
         self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None
     ) -> Float[Tensor, "B T K n"]:
-        """The states along each clip, unrolled from its middle frame; the action is read from the clip if None."""
+        """The states along each clip, unrolled from its `anchor`; the action is read from the clip if None."""
         h = self.encode(frames)
-        middle = h.shape[1] // 2
-        state = self.mean_state(h, middle, self.action_head(h).argmax(1) if action is None else action)
-        return self.flow(state, times - times[:, middle : middle + 1])
+        at = self.anchor(0, h.shape[1])
+        state = self.mean_state(h, at, self.action_head(h).argmax(1) if action is None else action)
+        return self.flow(state, times - times[:, at : at + 1])
 
     def energy(self, states: Float[Tensor, "B T K n"]) -> dict[str, Float[Tensor, "B T K"]]:
-        """The energy of each operator, and its potential, kinetic and non-separable parts (supplement, eq. 10-11)."""
+        """The energy of each operator, and its potential, kinetic and non-separable parts (supplement, eq. 10-11).
+
+        Raises ConfigError for dynamics that have no energy.
+        """
+        if not isinstance(self.operator, Operator):
+            raise ConfigError(f"model.operator {self.config.operator} is no Hamiltonian: it has no energy")
         with torch.autocast(states.device.type, enabled=False):
             m = self.operator.energy_matrix()
             return {"total": hamiltonian.energy(states, m), **hamiltonian.energy_terms(states, m)}
@@ -210,7 +194,7 @@ class Halo(nn.Module):
         times: Float[Tensor, "B T"],
         action: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B T C H W"]:
-        """The content of one clip with the motion of the other: the operator unrolled from that clip's middle frame."""
+        """The content of one clip with the motion of the other: the operator unrolled from that clip's `anchor`."""
         return self.decode(self.content(self.encode(content)).mean, self.phase(motion, times, action))
 
     def reconstruct(
@@ -228,23 +212,40 @@ class Halo(nn.Module):
 
     # --- learning --------------------------------------------------------------------------------------------------
 
-    def losses(self, batch: ClipBatch) -> Losses:
+    def fit(self, source: Source) -> None:
+        """Take the principal components of training frames, where the networks know frames by these."""
+        if isinstance(self.coordinates, Coordinates):
+            generator = torch.Generator().manual_seed(0)
+            clips = torch.randint(len(source), (FRAMES,), generator=generator)
+            counts = source.frame_counts().cpu()[clips]
+            steps = (torch.rand(FRAMES, generator=generator) * counts).long()[:, None]
+            parts = zip(clips.split(64), steps.split(64), strict=True)
+            frames = torch.cat([source.frames(*part)[:, 0].cpu() for part in parts])
+            self.coordinates.fit(frames.float() / 255)
+
+    def prepared(self, source: Source) -> WindowSource:
+        """The source as training wants it: the frames in the coordinates of the networks, where these are few."""
+        if not isinstance(self.coordinates, Coordinates):
+            return source
+        return CoordinateSource(source, self.known)
+
+    def losses(self, batch: ClipBatch | CoordinateBatch) -> Losses:
         """The negative ELBO of a batch (supplement, eq. 8), in nats per clip, and the action head's cross-entropy."""
         c = self.config
         count, length = batch.frames.shape[:2]
         rows = torch.arange(count, device=batch.frames.device)[:, None]
-        at = torch.randint(length, (count,), device=rows.device)
+        at = torch.randint(length if self.operator.both_ways else 1, (count,), device=rows.device)
         h = self._encode_some(batch.frames, at)
         action = batch.factors["action"]
         posterior = self.state_gaussian(h[:, : c.window], action)
         content = self.content(h[:, c.window :])
         shown = self._some(count, length, c.decoded_frames, rows.device)
-        target = batch.frames[rows, shown].float() / 255
+        target = self.known(batch.frames[rows, shown])
         times = batch.times[rows, shown] - batch.times[rows, at[:, None]]
         state = posterior.sample() * self.moving(action)[..., None]
-        prediction = self.decode(content.sample(), self.flow(state, times))
+        prediction = self.decoder(content.sample(), self.flow(state, times)[..., : c.d])
         error = (prediction.float() - target).square().flatten(1).sum(1) * (length / shown.shape[1])
-        values = length * target[0, 0].numel()
+        values = length * self.domain.channels * math.prod(self.domain.size)
         logits = self.action_head(h[:, c.window :].detach())
         elapsed = batch.times[rows, at[:, None]] - batch.times[:, :1]
         terms = {
@@ -270,7 +271,8 @@ class Halo(nn.Module):
 
     def forward(self, frames: Tensor, times: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
         """`losses` in plain tensors, which is what Fabric can hand through its wrappers; the total is ``loss``."""
-        losses = self.losses(ClipBatch(frames, times, factors))
+        kind = CoordinateBatch if frames.is_floating_point() else ClipBatch
+        losses = self.losses(kind(frames, times, factors))
         return {"loss": losses.total, **losses.terms}
 
     def _some(self, count: int, length: int, wanted: int, device: torch.device) -> Int[Tensor, "B n"]:
@@ -283,10 +285,10 @@ class Halo(nn.Module):
         """Features of the frames that training looks at: the window that ends at `at`, then those of the content."""
         c = self.config
         rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
-        window = at[:, None] + torch.arange(1 - c.window, 1, device=frames.device)
+        window, last = self.window_steps(at), frames.shape[1] - 1
         content = self._some(frames.shape[0], frames.shape[1], c.content_frames, frames.device)
         steps = torch.cat([window, content], dim=1)
-        h = self.encode(frames[rows, steps.clamp(min=0)].float() / 255)
-        known = steps >= 0
+        h = self.features(self.known(frames[rows, steps.clamp(0, last)]))
+        known = (steps >= 0) & (steps <= last)
         known[:, : c.window - 1] &= torch.rand(len(h), 1, device=h.device) >= c.alone
         return h * known[..., None]

@@ -1,11 +1,12 @@
 """The sets of networks that a HALO can be built from, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
-from kinema.nn import compact, dense, paper
+from kinema.nn import basis, compact, dense, paper
+from kinema.nn.coordinates import Coordinates, Plain
 from kinema.nn.heads import ActionHead
 
 
@@ -24,6 +25,7 @@ class Shape:
     width: int
     features: int
     paints: int
+    components: int = 0
 
     @property
     def state(self) -> int:
@@ -46,6 +48,8 @@ class Networks:
     momentum: nn.Module
     decoder: nn.Module
     action: nn.Module
+    coordinates: Coordinates | Plain = field(default_factory=Plain)
+    """What encoder and decoder know of a frame: its pixels, or its principal components."""
 
 
 def build_compact(s: Shape) -> Networks:
@@ -69,6 +73,19 @@ def build_dense(s: Shape) -> Networks:
         momentum=compact.Momentum(h, s.state, s.conditions, s.window),
         decoder=dense.Decoder(s.channels, s.size, 2 * h, s.content, (s.operators, s.d)),
         action=ActionHead(h, h, s.actions),
+    )
+
+
+def build_basis(s: Shape) -> Networks:
+    h, coordinates = s.features, Coordinates((s.channels, *s.size), s.components)
+    return Networks(
+        encoder=basis.Encoder(coordinates, 2 * h, h),
+        content=compact.Content(h, s.content),
+        position=compact.Position(h, s.state, s.conditions),
+        momentum=compact.Momentum(h, s.state, s.conditions, s.window),
+        decoder=basis.Decoder(coordinates, 2 * h, s.content, (s.operators, s.d)),
+        action=ActionHead(h, h, s.actions),
+        coordinates=coordinates,
     )
 
 
@@ -99,6 +116,7 @@ def build_paper_mnist(s: Shape) -> Networks:
 NETWORKS: dict[str, Callable[[Shape], Networks]] = {
     "compact": build_compact,
     "dense": build_dense,
+    "basis": build_basis,
     "paper": build_paper,
     "paper-mnist": build_paper_mnist,
 }

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kinema.errors import ConfigError
 from kinema.maths import hamiltonian
 
 MAX_TURNS = 0.6
@@ -20,6 +21,9 @@ MAX_SQUEEZE = 1.0
 class Operator(nn.Module):
     """K operators exp(tH). Every parameter has the operator as its first axis, so that one can be taken from a run."""
 
+    both_ways = True
+    """Whether the flow knows the times before the state's own."""
+
     def __init__(self, count: int, d: int, period: float) -> None:
         """`count` operators of `d` degrees of freedom; their first guess of the cycle is `period` frames."""
         super().__init__()
@@ -32,6 +36,18 @@ class Operator(nn.Module):
     @abstractmethod
     def propagator(self, times: Float[Tensor, "*T"]) -> Float[Tensor, "*T K n n"]:
         """exp(tH) of each operator at real times, in frames."""
+
+    def snapped(self, period: float) -> "Operator":
+        """These operators, sharing their parameters, with the nearest frequencies that close every motion in `period`
+        frames.
+
+        Raises ConfigError where the flow is not made of frequencies, or `period` is not a positive number of frames.
+        """
+        del period
+        raise ConfigError(
+            f"model.operator {type(self).__name__.lower()}: its flow may grow and has no frequencies to close a loop "
+            "with; train with model.operator definite or orthogonal"
+        )
 
     def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, "*B T"]) -> Float[Tensor, "B T K n"]:
         """The trajectory through `state` (at time 0) at `times`, (T,) or (B, T); always in full precision."""
@@ -71,6 +87,9 @@ class NormalFormOperator(Operator):
     @abstractmethod
     def normal_form(self) -> hamiltonian.NormalForm:
         """The frame and the frequencies."""
+
+    def snapped(self, period: float) -> "Snapped":
+        return Snapped(self, period)
 
     def energy_matrix(self) -> Float[Tensor, "K n n"]:
         return self.normal_form().energy_matrix()
@@ -113,6 +132,26 @@ class Definite(NormalFormOperator):
         u1, u2 = hamiltonian.unitary(torch.stack([self.a1, self.a2]), torch.stack([self.b1, self.b2]))
         frequencies = 2 * math.pi * (MIN_TURNS + (MAX_TURNS - MIN_TURNS) * torch.sigmoid(self.rate))
         return hamiltonian.NormalForm.squeezed(u1, MAX_SQUEEZE * torch.tanh(self.squeeze), u2, frequencies)
+
+
+class Snapped(NormalFormOperator):
+    """The operators of `base` with whole numbers of turns in `period` frames: exp(period H) = I. Nothing is copied.
+
+    The gradient reaches the frame and the state; whole numbers do not follow the learned frequencies.
+    """
+
+    def __init__(self, base: NormalFormOperator, period: float) -> None:
+        """Raises ConfigError where `period` is not a positive number of frames."""
+        if not 0 < period < math.inf:
+            raise ConfigError(f"period is {period} frames; a positive number is needed")
+        super().__init__(base.count, base.d, period)
+        self.base = base
+
+    def normal_form(self) -> hamiltonian.NormalForm:
+        return self.base.normal_form().snapped(self.period)
+
+    def snapped(self, period: float) -> "Snapped":
+        return self.base.snapped(period)
 
 
 OPERATORS: dict[str, type[Operator]] = {"definite": Definite, "orthogonal": Orthogonal, "symplectic": Symplectic}

@@ -14,6 +14,7 @@ from kinema.data.registry import build_source, config_class
 from kinema.errors import ConfigError, RunError
 from kinema.evaluation.families import EVALUATORS, Told
 from kinema.evaluation.table import write_json
+from kinema.models.base import Finished, Prepared
 from kinema.models.motion_base import Fitted
 from kinema.models.registry import FAMILIES
 from kinema.training import run as runs
@@ -85,8 +86,11 @@ def fit(model: nn.Module, source: Any, recipe: Recipe, path: Path, quiet: bool) 
         if every and progress.step % every == 0 and progress.step < progress.steps:
             _report(path, model, test, {}, recipe)
 
+    shown = model.prepared(source) if isinstance(model, Prepared) else source
     with ProgressBar(recipe.training.steps, quiet) as bar:
-        run_loop(model, source, recipe.training, path, (bar.update, picture))
+        run_loop(model, shown, recipe.training, path, (bar.update, picture))
+    if isinstance(model, Finished):
+        model.finish(source, recipe.training.seed)
     runs.save_weights(path, model, recipe.training.half)
     runs.write_text(path / "card.md", card(recipe, FAMILIES[recipe.family].domain_of(source), source.credits))
     _report(path, model, test, {}, recipe)

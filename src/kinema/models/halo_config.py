@@ -1,0 +1,75 @@
+"""The settings of a HALO."""
+
+from dataclasses import dataclass
+
+from kinema.errors import ConfigError
+from kinema.maths.mixture import MOST
+
+
+@dataclass(frozen=True)
+class HaloConfig:
+    """What a HALO is made of, and the weights of its objective."""
+
+    operator: str = "definite"
+    """What moves the state. Hamiltonians: definite (bounded for ever), orthogonal (rotations only), symplectic (the
+    paper's). Rivals (supplement, section 3.3), which run forwards only: linear, rnn, positional."""
+    conditional: bool = True
+    """One operator per action, chosen by the label; false: all operators at once, no labels (supplement, eq. 9)."""
+    blocks: int = 3
+    """Number of operators of an unconditional model; a conditional one has one per action."""
+    d: int = 6
+    """Degrees of freedom of one operator: its state has d positions and d momenta."""
+    content: int = 64
+    """Dimension of z."""
+    period: float = 8.0
+    """First guess of the cycle, in frames; the frequencies are learned from there."""
+    closed: bool = False
+    """Whether every frequency is held at a whole number of turns in `period` frames, for data of one known cycle: then
+    motions close exactly, for ever; false: the frequencies are learned, as in the paper."""
+    network: str = "compact"
+    """compact (convolutions), dense (small pictures of figures in one place), basis (the same, in principal components
+    of the training frames: fastest), paper (supplement, tables 3-5) or
+    paper-mnist (tables 6-8)."""
+    width: int = 32
+    """Channels of the compact network's first convolution."""
+    features: int = 256
+    """Dimension of a frame's feature vector h."""
+    components: int = 384
+    """Principal components that the basis network knows frames by."""
+    paints: int = 16
+    """Colours that the compact decoder mixes."""
+    window: int = 2
+    """Frames that the momentum is read from: frame t and those before it."""
+    content_frames: int = 0
+    """Frames, drawn at random, that the content is read from in training; 0: the whole clip, as in the paper."""
+    decoded_frames: int = 0
+    """Frames, drawn at random, that the likelihood is estimated from in training; 0: all, as in the paper."""
+    std: float = 0.1
+    """a: standard deviation of a pixel around the decoded mean, on the scale [0, 1]."""
+    content_weight: float = 1.0
+    """Weight of KL(z). Above 1 it is a bottleneck that keeps the action out of the content."""
+    state_weight: float = 1.0
+    """Weight of KL(q) and KL(p)."""
+    prior: str = "standard"
+    """What the state is drawn from: standard, N(0, I) at any one time (the paper's); learned, a Gaussian for each
+    action at the beginning of a clip, for clips that begin alike."""
+    content_components: int = 0
+    """Components, 64 at most, of the mixture of Gaussians that new contents are drawn from, fitted to the posteriors
+    after training; 0: none, N(0, I), the paper's."""
+    state_components: int = 0
+    """The same for the state at a clip's beginning, for each action; 0: it is drawn from the prior."""
+    alone: float = 0.0
+    """Share of the clips, in training, whose momentum is read without the frames before t, as for a single picture."""
+    action_weight: float = 1.0
+    """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
+
+    def __post_init__(self) -> None:
+        for name in ("blocks", "d", "content", "width", "features", "components", "paints", "window"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
+        for name in ("content_components", "state_components"):
+            if not 0 <= getattr(self, name) <= MOST:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; 0 (none) to {MOST} are possible")
+        for name in ("std", "period"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; a positive number is needed")

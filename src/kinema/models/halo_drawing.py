@@ -1,0 +1,135 @@
+"""What can be drawn from a HALO or read off it: priors, fitted densities, codes, snapped frequencies."""
+
+import copy
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kinema.data.source import Source
+from kinema.errors import ConfigError
+from kinema.models.halo_config import HaloConfig
+from kinema.nn.density import Density
+from kinema.nn.operators import Operator
+
+
+class Drawing(nn.Module):
+    """The part of a HALO that draws; `Halo` has the rest."""
+
+    config: HaloConfig
+    count: int
+    operator: Any
+    prior: Any
+    content: Any
+    contents: Density | None
+    starts: Density | None
+    encode: Any
+    decode: Any
+    flow: Any
+    phase: Any
+    moving: Any
+    anchor: Any
+    recent: Any
+    mean_state: Any
+    action_head: Any
+    state_gaussian: Any
+
+    def draw_content(self, count: int, generator: torch.Generator) -> Float[Tensor, "B z"]:
+        """New contents, from the fitted density or from N(0, I), drawn by `generator` on the CPU."""
+        where = next(self.parameters())
+        if self.contents is not None:
+            return self.contents.sample(torch.zeros(count, dtype=torch.int64), generator)
+        return torch.randn(count, self.config.content, generator=generator).to(where)
+
+    def draw_state(self, action: Int[Tensor, " B"], generator: torch.Generator) -> Float[Tensor, "B K n"]:
+        """States at a clip's beginning, from the fitted density or from the prior, drawn by `generator` on the CPU."""
+        if self.starts is None:
+            prior = self.prior.at_start()
+            noise = torch.randn(len(action), *prior.mean.shape, generator=generator).to(action.device)
+            state = prior.mean.to(noise) + (0.5 * prior.logvar.to(noise)).exp() * noise
+        else:
+            group = action if self.config.conditional else torch.zeros_like(action)
+            state = self.starts.sample(group.cpu(), generator)
+            state = state[:, None] if self.config.conditional else state.unflatten(1, (self.count, -1))
+        return state * self.moving(action)[..., None]
+
+    def with_prior_motion(
+        self,
+        content: Float[Tensor, "B A C H W"],
+        action: Int[Tensor, " B"],
+        times: Float[Tensor, "B T"],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B T C H W"]:
+        """The content of real clips, each doing an action whose state at time 0 is drawn."""
+        z = self.content(self.encode(content)).mean
+        return self.decode(z, self.flow(self.draw_state(action, generator), times))
+
+    def with_sampled_content(
+        self,
+        motion: Float[Tensor, "B T C H W"],
+        times: Float[Tensor, "B T"],
+        action: Int[Tensor, " B"] | None,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "B T C H W"]:
+        """The motion of real clips, each of a content that is drawn."""
+        return self.decode(self.draw_content(len(motion), generator), self.phase(motion, times, action))
+
+    def at_times(
+        self,
+        frames: Float[Tensor, "B T C H W"],
+        times: Float[Tensor, "B T"],
+        wanted: Float[Tensor, "B W"],
+        action: Int[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, "B W C H W"]:
+        """The same clips at other times: frames that are missing, or come before or after."""
+        h = self.encode(frames)
+        at = self.anchor(0, h.shape[1])
+        state = self.mean_state(h, at, self.action_head(h).argmax(1) if action is None else action)
+        return self.decode(self.content(h).mean, self.flow(state, wanted - times[:, at : at + 1]))
+
+    def codes(
+        self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "B z"], Float[Tensor, "B T n"]]:
+        """The mean content of each clip, and the whole state, of all operators, along its trajectory."""
+        return self.content(self.encode(frames)).mean, self.phase(frames, times, action).flatten(2)
+
+    def snapped(self, period: float) -> Any:
+        """The model with every frequency at the nearest whole number of turns in `period` frames; weights are shared.
+        Raises ConfigError for an operator without frequencies."""
+        if not isinstance(self.operator, Operator):
+            raise ConfigError(f"model.operator {self.config.operator} has no frequencies that could be snapped")
+        other = copy.copy(self)
+        other._modules = {**self._modules, "operator": self.operator.snapped(period)}
+        return other
+
+    def standard(self) -> Any:
+        """The model without its fitted densities: what is drawn comes from its prior and from N(0, I)."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "contents": None, "starts": None}
+        return other
+
+    @torch.no_grad()
+    def finish(self, source: Source, seed: int, draws: int = 20_000) -> None:
+        """Fit the densities to draws from the posteriors of the training clips, from each clip's first window."""
+        if self.contents is None and self.starts is None:
+            return
+        generator = torch.Generator().manual_seed(seed)
+        device = next(self.parameters()).device
+        clips = torch.randperm(len(source), generator=generator).repeat(1 + draws // len(source))[:draws]
+        contents, states, actions = [], [], []
+        for part in clips.split(256):
+            batch = source.window(part, torch.zeros_like(part)).to(device)
+            h, action = self.encode(batch.frames.float() / 255), batch.factors["action"]
+            at = torch.full((len(part),), self.anchor(0, h.shape[1]), device=device)
+            state = self.state_gaussian(self.recent(h, at), action).draw(generator) * self.moving(action)[..., None]
+            elapsed = batch.times[:, at[:1]] - batch.times[:, :1]
+            state = self.flow(state, -elapsed)[:, 0]
+            states.append(state[torch.arange(len(part)), action] if self.config.conditional else state.flatten(1))
+            contents.append(self.content(h).draw(generator))
+            actions.append(action if self.config.conditional else torch.zeros_like(action))
+        group = torch.cat(actions)
+        if self.contents is not None:
+            self.contents.fit(torch.cat(contents), torch.zeros_like(group), seed)
+        if self.starts is not None:
+            self.starts.fit(torch.cat(states), group, seed)
