@@ -52,7 +52,7 @@ class Counted:
         runs.open_run(Path(out), settings, domain, (), resume)
         runs.save_weights(Path(out), runs.build_model(settings, domain))
 
-    def measure(self, model, recipe, quick):
+    def measure(self, model, recipe, quick, folder):
         self.measured.append((type(model).__name__, recipe.training.seed, quick))
         name = "start4-given-recorded/pose/dist/210"
         return {
@@ -135,7 +135,7 @@ def test_rows_on_different_clips_are_no_table():
 
 
 def test_mistakes_are_one_line(tmp_path):
-    with pytest.raises(ConfigError, match="motion-table3: no such table; known: motion-table1"):
+    with pytest.raises(ConfigError, match="motion-table3: no such table; known: halo-table1"):
         reproduce("motion-table3", out=str(tmp_path))
     with pytest.raises(ConfigError, match="--seeds 0"):
         reproduce("motion-table1", out=str(tmp_path), seeds=0)

@@ -99,3 +99,34 @@ def test_a_rival_has_no_energy_and_no_frequencies():
         halo.energy(torch.zeros(1, 1, 3, 2 * D))
     with pytest.raises(ConfigError, match="frequencies"):
         halo.snapped(8.0)
+
+
+def test_the_deviation_falls_evenly_in_its_logarithm():
+    halo = model(std=0.4, std_last=0.1)
+    seen = []
+    for share in (0.0, 0.5, 1.0):
+        halo.advance(share)
+        seen.append(halo.std)
+    assert seen == pytest.approx([0.4, 0.2, 0.1])
+    constant = model(std=0.4)
+    constant.advance(0.7)
+    assert constant.std == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("closed", "period"), [(True, float(T)), (True, 2.0 * T), (False, float(T))])
+def test_in_a_whole_cycle_the_last_frame_comes_before_the_first(closed, period):
+    halo, frames = model(closed=closed, period=period, window=2), clips()
+    frames = (frames[:1] * 255).to(torch.uint8).expand(64, -1, -1, -1, -1)
+    h = halo._encode_some(frames, torch.zeros(64, dtype=torch.int64))[:, 0]
+    before = halo.encode(frames.float() / 255)[:, -1]
+    known = h.abs().sum(1) > 0
+    assert_close(h, before * known[:, None])
+    assert (16 < int(known.sum()) < 48) if closed and period == T else not known.any()
+
+
+def test_a_closed_motion_repeats_itself_for_ever():
+    halo, frames = model(closed=True, period=6.0), clips()
+    times = torch.tensor([[1.3, 1.3 + 6, 1.3 + 6000]], dtype=torch.float64).expand(3, -1)
+    shown = halo.animate_images(frames[:, 0], torch.tensor([0, 1, 2]), times)
+    assert_close(shown[:, 1], shown[:, 0], atol=1e-4, rtol=0)
+    assert_close(shown[:, 2], shown[:, 0], atol=1e-3, rtol=0)

@@ -18,7 +18,10 @@ SHORT = {"training.steps": "2", "training.batch": "2", "training.picture_every":
 SMALL = {
     "sprites": {"data.size": "16"},
     "balls": {"data.size": "32", "data.clips": "20"},
-    "lpc": {"data.lazy": "true"},
+    "lpc": {"data.lazy": "true", "data.size": "32"},
+    "lpc-wide": {"data.size": "32", "data.characters": "50", "data.test": "10"},
+    "faces": {"data.size": "32", "data.takes": "1"},
+    "basis": {"model.components": "24", "model.content_components": "2"},
     "paper": {"model.width": "16", "model.features": "64"},
     "gait": {"data.train": "6", "data.test": "4"},
     "mocap": {"data.length": "120"},

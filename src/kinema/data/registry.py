@@ -35,6 +35,12 @@ SOURCES: dict[str, Entry] = {
         "LpcConfig",
         "LpcSprites",
     ),
+    "lpc-wide": Entry(
+        "characters of all bodies, hair and clothes in a folder of LPC sheets, whole layers of which are held out",
+        "lpc_wide",
+        "LpcWideConfig",
+        "LpcWide",
+    ),
     "clips": Entry("your own clips: ACTION/clip.gif, or a sheet with tags", "folders", "FolderConfig", "FolderClips"),
     "gait": Entry("people walking and running along paths, made by Kinema", "gaits", "GaitsConfig", "Gaits", "motion"),
     "mocap": Entry("motion capture: a folder of BVH files of one skeleton", "mocap", "MocapConfig", "Mocap", "motion"),

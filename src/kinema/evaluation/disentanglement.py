@@ -11,7 +11,7 @@ against chance.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -134,7 +134,13 @@ def leakage_card(results: Mapping[str, float]) -> list[CardRow]:
 
 @torch.no_grad()
 def evaluate_disentanglement(
-    model: FactoredModel, source: Source, judge: OpinionJudge, count: int, seed: int, device: torch.device = CPU
+    model: FactoredModel,
+    source: Source,
+    judge: OpinionJudge,
+    count: int,
+    seed: int,
+    device: torch.device = CPU,
+    directions: Sequence[str] = (PRIOR_MOTION, REAL_MOTION, SAMPLED_CONTENT),
 ) -> dict[str, float]:
     """Both directions of `source`, the test split, on `count` real clips each, as ``DIRECTION/MEASURE``.
 
@@ -156,8 +162,8 @@ def evaluate_disentanglement(
     whatever its own distribution; the share of the most frequent value would let a model that always draws the same
     move its own bar. Such a model is at chance here, and is caught by ``H(y)``.
 
-    Pictures are rounded to 8 bits, as in a file. Raises RunError for a judge without the joint head, ClipError where an
-    action is done by one clip alone.
+    `directions` leaves some out. Pictures are rounded to 8 bits, as in a file. Raises RunError for a judge without the
+    joint head, ClipError where an action is done by one clip alone.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen, action = balanced_clips(source, count, generator)
@@ -177,22 +183,26 @@ def evaluate_disentanglement(
             raise RunError(f"judge: it has no head {MOTION!r}; one fitted by fit_judge to this source has")
         return opinions
 
-    seen = judged(batched(prior, real.frames(), real.elapsed(), action))
-    results = _summary(PRIOR_MOTION, _content_scores(real, action, seen), seed)
-    results |= _spread(PRIOR_MOTION, seen[MOTION], motion_index(source, action, chosen), seed)
-
-    swapped = transfer(model, real, other, device)
-    scores = _content_scores(real, action, judged(swapped))
-    if isinstance(source, TruthSource):
-        truth = batched(source.truth, real.clips, other.clips, other.times())
-        scores |= picture_scores(swapped, truth)
-    results |= _summary(REAL_MOTION, scores, seed)
-
-    seen = judged(batched(sampled, real.frames(), real.elapsed()))
-    results |= _summary(SAMPLED_CONTENT, _motion_scores(real, seen), seed)
-    for name in source.content:
-        results |= _spread(SAMPLED_CONTENT, seen[name], torch.zeros_like(chosen), seed, f" {name}")
+    results: dict[str, float] = {}
+    if PRIOR_MOTION in directions:
+        seen = judged(batched(prior, real.frames(), real.elapsed(), action))
+        results |= _summary(PRIOR_MOTION, _content_scores(real, action, seen), seed)
+        results |= _spread(PRIOR_MOTION, seen[MOTION], motion_index(source, action, chosen), seed)
+    if REAL_MOTION in directions:
+        swapped = transfer(model, real, other, device)
+        scores = _content_scores(real, action, judged(swapped))
+        if isinstance(source, TruthSource):
+            truth = batched(source.truth, real.clips, other.clips, other.times())
+            scores |= picture_scores(swapped, truth)
+        results |= _summary(REAL_MOTION, scores, seed)
+    if SAMPLED_CONTENT in directions:
+        seen = judged(batched(sampled, real.frames(), real.elapsed()))
+        results |= _summary(SAMPLED_CONTENT, _motion_scores(real, seen), seed)
+        for name in source.content:
+            results |= _spread(SAMPLED_CONTENT, seen[name], torch.zeros_like(chosen), seed, f" {name}")
     for direction, lost in ((PRIOR_MOTION, ["action"]), (REAL_MOTION, ["action"]), (SAMPLED_CONTENT, source.content)):
+        if direction not in directions:
+            continue
         results |= {f"{direction}/chance {name}": 1 / len(source.factors[name]) for name in lost}
         results[f"{direction}/n"] = float(count)
     return results | {f"{PRIOR_MOTION}/classes": float(len(motion_names(source)))}

@@ -19,7 +19,7 @@ from kinema.evaluation.disentanglement import (
 )
 from kinema.evaluation.probes import evaluate_probes
 from kinema.evaluation.reconstruction import evaluate_reconstruction
-from kinema.evaluation.rollouts import evaluate_rollouts
+from kinema.evaluation.rollouts import LENGTHS, evaluate_rollouts
 from kinema.evaluation.swap import evaluate_swaps
 from kinema.evaluation.time_control import evaluate_time_control
 from kinema.evaluation.trained_judge import JudgeNetwork
@@ -43,6 +43,7 @@ def evaluate_halo(
     count: int,
     seed: int,
     device: torch.device,
+    brief: bool = False,
 ) -> dict[str, float]:
     """Disentanglement of `count` test clips in both directions, probes, rollouts, times, reconstruction, and baselines.
 
@@ -50,22 +51,28 @@ def evaluate_halo(
     `evaluate_time_control`, `evaluate_reconstruction`, ``nearest_clip/`` of `evaluate_swaps` (RGB sources that know the
     truth), and ``image to sequence/action``. Names after `STANDARD` are measured without fitted densities, those that
     begin with a name of `others` by that judge. ``conditional`` and ``bars reached`` of ``bars`` say what they say.
+    `brief` leaves out probes, what is drawn without densities, and rollouts of more than 64 frames.
     """
     results = evaluate_disentanglement(model, test, judge, count, seed, device)
     bars = passes(results, CONDITIONAL if model.config.conditional else UNCONDITIONAL)
     results |= {"conditional": float(model.config.conditional), "bars": float(len(bars))}
     results |= {"bars reached": float(sum(bars.values())), **{f"bar {k}": float(v) for k, v in bars.items()}}
     results |= image_to_sequence(model, test, judge, count, seed, device)
-    if model.contents is not None or model.starts is not None:
-        found = evaluate_disentanglement(model.standard(), test, judge, count, seed, device)
-        results |= _prefixed(STANDARD, found, (PRIOR_MOTION, SAMPLED_CONTENT))
+    if not brief and (model.contents is not None or model.starts is not None):
+        drawn = [
+            d for d, density in ((PRIOR_MOTION, model.starts), (SAMPLED_CONTENT, model.contents)) if density is not None
+        ]
+        found = evaluate_disentanglement(model.standard(), test, judge, count, seed, device, drawn)
+        results |= {f"{STANDARD}{name}": value for name, value in found.items()}
     for name, other in others.items():
-        found = evaluate_disentanglement(model, test, other, count, seed, device)
-        results |= _prefixed(name, found, (PRIOR_MOTION,))
-    results |= evaluate_probes(model, test, min(count, 1000), seed, device)
+        found = evaluate_disentanglement(model, test, other, count, seed, device, [PRIOR_MOTION])
+        results |= {f"{name}{measure}": value for measure, value in found.items()}
+    if not brief:
+        results |= evaluate_probes(model, test, min(count, 1000), seed, device)
     results |= evaluate_reconstruction(model, test, min(count, PAIRS), seed, device)
     if isinstance(test, TruthSource):
-        results |= evaluate_rollouts(model, test, ROLLOUTS, seed, device, period=_period(model, test))
+        lengths = LENGTHS[:2] if brief else LENGTHS
+        results |= evaluate_rollouts(model, test, ROLLOUTS, seed, device, lengths, _period(model, test))
         timed = evaluate_time_control(model, test, min(count, 128), seed, device)
         results |= {f"time/{name}": value for name, value in timed.items()}
     if isinstance(test, TruthSource) and test.periodic:
@@ -94,11 +101,6 @@ def image_to_sequence(
     return {name: right.mean().item(), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _prefixed(name: str, found: Mapping[str, float], directions: tuple[str, ...]) -> dict[str, float]:
-    return {f"{name}{key}": value for key, value in found.items() if key.startswith(directions)}
-
-
 def _period(model: Halo, source: Source) -> float | None:
     """What frequencies are snapped to: the source's own cycle, else what the model was told."""
     return None if source.periodic else model.config.period
-

@@ -13,9 +13,10 @@ from kinema.evaluation import motion_errors as errors
 from kinema.evaluation import motion_pictures, pictures
 from kinema.evaluation.motion_clips import TestClips
 from kinema.evaluation.motion_protocol import GIVEN, PREDICTED, Measured, Setting, asked_control, compare, draw
-from kinema.evaluation.motion_tables import Table, run_table
+from kinema.evaluation.motion_tables import run_table
 from kinema.evaluation.report import PAGE, STYLE, Section
 from kinema.evaluation.table import write_whole
+from kinema.evaluation.tables import Table
 from kinema.maths import trajectory
 from kinema.models.motion_base import MotionModel
 from kinema.models.rivals import Rival

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kinema.data.source import Source, TruthSource
+from kinema.errors import ConfigError
 from kinema.evaluation import pictures
 from kinema.evaluation.reconstruction import reconstruct
 from kinema.evaluation.swap import CPU, draw_pairs, transfer
@@ -144,18 +145,22 @@ def _actions(model: ClipModel, windows: Windows, device: torch.device) -> Sectio
 def _phase_space(model: Hamiltonian, source: Source, seed: int, device: torch.device) -> list[Section]:
     _, windows = draw_pairs(source, len(source.actions), seed)  # B is one clip of each action
     states = model.phase(floats(windows.frames()).to(device), windows.elapsed().to(device)).cpu()
-    energies = model.energy(states.to(device))
     clips, _, count, _ = states.shape
     names = list(source.actions) if count == clips else [str(k + 1) for k in range(count)]
     lines = {source.actions[label]: states[row] for row, label in enumerate(windows.labels("action").tolist())}
+    portrait = pictures.phase_portrait(lines, names)
+    text = "First position and momentum of each operator along one clip of each action; a dot marks the beginning."
+    section = Section("Phase portrait", text, "phase.png", pictures.figure_png(portrait), "diagram")
+    try:
+        energies = model.energy(states.to(device))
+    except ConfigError:  # dynamics that know none
+        return [section]
     own = {
         part: torch.stack([values[k % clips, :, k] for k in range(count)], 1).cpu() for part, values in energies.items()
     }
-    portrait = pictures.phase_portrait(lines, names)
     energy = pictures.energy_over_time(windows.elapsed()[0], own, names)
-    text = "First position and momentum of each operator along one clip of each action; a dot marks the beginning."
     return [
-        Section("Phase portrait", text, "phase.png", pictures.figure_png(portrait), "diagram"),
+        section,
         Section("Energy over time", "Along one clip.", "energy.png", pictures.figure_png(energy), "diagram"),
     ]
 

@@ -41,7 +41,7 @@ class Mixture:
         return self.means[chosen] + (self.factors[chosen] @ noise[..., None])[..., 0]
 
 
-def fit_mixture(x: Float[Tensor, "N n"], components: int, seed: int, rounds: int = 50) -> Mixture:
+def fit_mixture(x: Float[Tensor, "N n"], components: int, seed: int, rounds: int = 30) -> Mixture:
     """The mixture of `components` (64 at most) that expectation maximisation finds from centres spread by k-means++.
 
     Raises ValueError for more components than 64 or than points.

@@ -29,7 +29,7 @@ from kinema.maths.gaussian import Gaussian, negative_log_likelihood
 from kinema.models.base import Domain, Losses
 from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
-from kinema.nn.coordinates import FRAMES, Coordinates
+from kinema.nn.coordinates import EACH, MOST, Coordinates
 from kinema.nn.density import Density
 from kinema.nn.networks import NETWORKS, Shape
 from kinema.nn.operators import Operator
@@ -60,6 +60,7 @@ class Halo(Drawing):
             if name not in known:
                 raise ConfigError(f"model.{kind}: no {kind} is called {name!r}; known: {', '.join(known)}")
         self.config, self.domain = config, domain
+        self.std = config.std
         self.count = len(domain.actions) if config.conditional else config.blocks
         self.operator: Operator | Forward = DYNAMICS[config.operator](self.count, config.d, config.period)
         if config.closed and isinstance(self.operator, Operator):
@@ -216,18 +217,24 @@ class Halo(Drawing):
         """Take the principal components of training frames, where the networks know frames by these."""
         if isinstance(self.coordinates, Coordinates):
             generator = torch.Generator().manual_seed(0)
-            clips = torch.randint(len(source), (FRAMES,), generator=generator)
+            frames = min(MOST, EACH * self.coordinates.count)
+            clips = torch.randint(len(source), (frames,), generator=generator)
             counts = source.frame_counts().cpu()[clips]
-            steps = (torch.rand(FRAMES, generator=generator) * counts).long()[:, None]
+            steps = (torch.rand(frames, generator=generator) * counts).long()[:, None]
             parts = zip(clips.split(64), steps.split(64), strict=True)
-            frames = torch.cat([source.frames(*part)[:, 0].cpu() for part in parts])
-            self.coordinates.fit(frames.float() / 255)
+            seen = torch.cat([source.frames(*part)[:, 0].cpu() for part in parts])
+            self.coordinates.fit(seen.float() / 255)
 
     def prepared(self, source: Source) -> WindowSource:
         """The source as training wants it: the frames in the coordinates of the networks, where these are few."""
         if not isinstance(self.coordinates, Coordinates):
             return source
         return CoordinateSource(source, self.known)
+
+    def advance(self, share: float) -> None:
+        """The settings of a moment of training, of which `share` is done."""
+        first, last = self.config.std, self.config.std_last or self.config.std
+        self.std = first ** (1 - share) * last**share
 
     def losses(self, batch: ClipBatch | CoordinateBatch) -> Losses:
         """The negative ELBO of a batch (supplement, eq. 8), in nats per clip, and the action head's cross-entropy."""
@@ -249,7 +256,7 @@ class Halo(Drawing):
         logits = self.action_head(h[:, c.window :].detach())
         elapsed = batch.times[rows, at[:, None]] - batch.times[:, :1]
         terms = {
-            "likelihood": negative_log_likelihood(error, values, c.std).mean(),
+            "likelihood": negative_log_likelihood(error, values, self.std).mean(),
             "kl_content": content.kl().mean(),
             **{name: kl.mean() for name, kl in self._state_kl(posterior, elapsed, action).items()},
             "action": functional.cross_entropy(logits.float(), action),
@@ -286,6 +293,10 @@ class Halo(Drawing):
         c = self.config
         rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
         window, last = self.window_steps(at), frames.shape[1] - 1
+        if c.closed and last + 1 == c.period:
+            # The window is one cycle: its last frame comes before its first. Of half the clips that is not known, as
+            # it is not where a clip begins.
+            window = torch.where(torch.rand(len(at), 1, device=at.device) < 0.5, window % (last + 1), window)
         content = self._some(frames.shape[0], frames.shape[1], c.content_frames, frames.device)
         steps = torch.cat([window, content], dim=1)
         h = self.features(self.known(frames[rows, steps.clamp(0, last)]))

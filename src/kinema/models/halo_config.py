@@ -25,7 +25,8 @@ class HaloConfig:
     """First guess of the cycle, in frames; the frequencies are learned from there."""
     closed: bool = False
     """Whether every frequency is held at a whole number of turns in `period` frames, for data of one known cycle: then
-    motions close exactly, for ever; false: the frequencies are learned, as in the paper."""
+    motions close exactly, for ever, and in training windows of that length the last frame comes before the first;
+    false: the frequencies are learned, as in the paper."""
     network: str = "compact"
     """compact (convolutions), dense (small pictures of figures in one place), basis (the same, in principal components
     of the training frames: fastest), paper (supplement, tables 3-5) or
@@ -46,6 +47,8 @@ class HaloConfig:
     """Frames, drawn at random, that the likelihood is estimated from in training; 0: all, as in the paper."""
     std: float = 0.1
     """a: standard deviation of a pixel around the decoded mean, on the scale [0, 1]."""
+    std_last: float = 0.0
+    """What a has come to at the last step of training, falling evenly in its logarithm; 0: it stays what it was."""
     content_weight: float = 1.0
     """Weight of KL(z). Above 1 it is a bottleneck that keeps the action out of the content."""
     state_weight: float = 1.0
@@ -70,6 +73,8 @@ class HaloConfig:
         for name in ("content_components", "state_components"):
             if not 0 <= getattr(self, name) <= MOST:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; 0 (none) to {MOST} are possible")
+        if not self.std_last >= 0:
+            raise ConfigError(f"model.std_last is {self.std_last}; 0 (constant) or a positive number is needed")
         for name in ("std", "period"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; a positive number is needed")

@@ -79,9 +79,9 @@ class Drawing(nn.Module):
         self,
         frames: Float[Tensor, "B T C H W"],
         times: Float[Tensor, "B T"],
-        wanted: Float[Tensor, "B W"],
+        wanted: Float[Tensor, "B U"],
         action: Int[Tensor, " B"] | None = None,
-    ) -> Float[Tensor, "B W C H W"]:
+    ) -> Float[Tensor, "B U C H W"]:
         """The same clips at other times: frames that are missing, or come before or after."""
         h = self.encode(frames)
         at = self.anchor(0, h.shape[1])
@@ -110,7 +110,7 @@ class Drawing(nn.Module):
         return other
 
     @torch.no_grad()
-    def finish(self, source: Source, seed: int, draws: int = 20_000) -> None:
+    def finish(self, source: Source, seed: int, draws: int = 8_000) -> None:
         """Fit the densities to draws from the posteriors of the training clips, from each clip's first window."""
         if self.contents is None and self.starts is None:
             return

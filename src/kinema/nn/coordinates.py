@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-FRAMES = 4096
-"""Training frames that the components are computed from, at most."""
+MOST, EACH = 4096, 4
+"""Training frames that the components are computed from: so many for each component, and at most so many."""
 
 
 class Coordinates(nn.Module):
@@ -40,16 +40,14 @@ class Coordinates(nn.Module):
         x = frames.flatten(1)
         self.mean.copy_(x.mean(0))
         apart = (x - self.mean).double()
-        if len(apart) <= apart.shape[1]:  # the smaller of the two matrices has the same eigenvalues
-            values, vectors = torch.linalg.eigh(apart @ apart.mT)
-            vectors = apart.mT @ vectors / values.clamp(min=1e-9).sqrt()
-        else:
-            values, vectors = torch.linalg.eigh(apart.mT @ apart)
+        few = len(apart) <= apart.shape[1]  # the smaller of the two matrices has the same eigenvalues
+        values, vectors = torch.linalg.eigh(apart @ apart.mT if few else apart.mT @ apart)
         known = int((values > 1e-9 * values[-1]).sum().clamp(max=self.count))
+        values, vectors = values.flip(0)[:known], vectors.flip(1)[:, :known]
         self.components.zero_()
         self.spread.fill_(1.0)
-        self.components[:known] = vectors.flip(1).mT[:known]
-        self.spread[:known] = (values.flip(0)[:known] / len(x)).sqrt()
+        self.components[:known] = (apart.mT @ vectors / values.sqrt() if few else vectors).mT
+        self.spread[:known] = (values / len(x)).sqrt()
 
     def enter(self, frames: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B n"]:
         """The coordinates of frames, and last the length of what lies outside."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.fabric import Fabric
@@ -32,6 +32,15 @@ class Progress:
     """Steps of the whole run."""
     terms: dict[str, float]
     """Losses of this step, by name."""
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A model whose objective changes in the course of training."""
+
+    def advance(self, share: float) -> None:
+        """Take the settings of a moment of training, of which `share` is done: a function of it alone."""
+        ...
 
 
 Callback = Callable[[Progress, nn.Module], None]
@@ -64,6 +73,8 @@ def train(
     for step in range(done, config.steps):
         _set_rate(optimizer, config, step)
         torch.manual_seed(fold(config.seed, step, fabric.global_rank))
+        if isinstance(model, Scheduled):
+            model.advance(step / config.steps)
         batch = draw_batch(source, sampler, step, config.random_start, fabric.device)
         optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = wrapped(*batch.inputs())

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from kinema.evaluation.motion_tables import Rows, Table
+from kinema.evaluation.tables import Rows, Table
 from kinema.training.recipe import Recipe
 
 
@@ -23,6 +24,8 @@ class Row:
     """Makes, for a domain, a model that is fitted to the recipe's data but not trained; None: the recipe's, trained."""
     quick: Mapping[str, str] | None = None
     """Further settings with --quick; None: the row is left out there."""
+    whole: bool = True
+    """Whether it is a row without --quick too."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class Published:
     """Makes the tables of all rows' results."""
     pictures: Callable[[Mapping[str, Measured], bool], Mapping[str, bytes]]
     """Makes PNG files by name of the first seed's models; told whether it is to be quick."""
-    measure: Callable[[Any, Recipe, bool], dict[str, float]]
-    """Measures a model on the test split of its recipe's data; told whether it is to be quick."""
+    measure: Callable[[Any, Recipe, bool, Path], dict[str, float]]
+    """Measures a model on the test split of its recipe's data; told whether it is to be quick, and in which folder it
+    may keep what rows share, such as judges."""
     quick_data: str = "locomotion-gait"
     """The recipe whose data --quick puts in the place of every row's."""
     sample: str = "{n/all:.0f} test clips, K = {draws:.0f} draws"

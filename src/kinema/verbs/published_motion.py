@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,8 +31,9 @@ def motion_clips(model: Any, recipe: Recipe, quick: bool) -> Any:
     return clips[torch.arange(min(len(clips), QUICK_CLIPS))] if quick else clips
 
 
-def measure_motion(model: Any, recipe: Recipe, quick: bool) -> dict[str, float]:
+def measure_motion(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
     """`evaluate_motion` on the test clips of a recipe."""
+    del folder
     clips = motion_clips(model, recipe, quick)
     results = evaluate_motion(model, clips, draws=QUICK_DRAWS if quick else DRAWS)
     return results | {CLIPS: float((clips.motion.joints.double().sum((2, 3)) * clips.valid).sum())}

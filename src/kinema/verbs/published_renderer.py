@@ -4,16 +4,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from kinema.data.registry import build_source
 from kinema.evaluation import scene_pictures
-from kinema.evaluation.motion_tables import Rows, Table, cell
 from kinema.evaluation.scene_affine import evaluate_transformations, read_transformations
 from kinema.evaluation.scene_errors import evaluate_scenes
 from kinema.evaluation.scene_examples import Examples, draw_examples
+from kinema.evaluation.tables import Rows, Table, cell
 from kinema.training.recipe import Recipe
 from kinema.verbs.published import CLIPS, Measured, Published, Row
 
@@ -48,8 +49,9 @@ def test_examples(recipe: Recipe, quick: bool) -> Examples:
     return examples(recipe.source, recipe.data, QUICK_COUNT if quick else COUNT)
 
 
-def measure_scenes(model: Any, recipe: Recipe, quick: bool) -> dict[str, float]:
+def measure_scenes(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
     """`evaluate_scenes` on the test examples of a recipe."""
+    del folder
     found = test_examples(recipe, quick)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results = evaluate_scenes(model.to(device), found, device)
@@ -63,9 +65,9 @@ def of_one_digit(recipe: Recipe, digit: int) -> Any:
     return scenes(recipe.source, replace(recipe.data, only=(digit,), instance=0, backgrounds=1))
 
 
-def measure_affine(model: Any, recipe: Recipe, quick: bool) -> dict[str, float]:
+def measure_affine(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
     """`evaluate_transformations` of one digit each of `DIGITS`, under their names, and the manipulations."""
-    results = measure_scenes(model, recipe, quick)
+    results = measure_scenes(model, recipe, quick, folder)
     for digit in DIGITS:
         pairs = read_transformations(model, of_one_digit(recipe, digit), QUICK_PAIRS if quick else PAIRS, 0, CPU)
         results |= {f"{digit}/{name}": value for name, value in evaluate_transformations(pairs).items()}

@@ -11,13 +11,14 @@ from rich.console import Console
 
 from kinema.data.registry import build_source
 from kinema.errors import ConfigError, RunError
-from kinema.evaluation.motion_tables import Table, document
 from kinema.evaluation.table import write_whole
+from kinema.evaluation.tables import Table, document
 from kinema.models.motion_base import Fitted
 from kinema.models.registry import FAMILIES
 from kinema.training import run as runs
 from kinema.training.recipe import Recipe, build_recipe, override, read_recipe
 from kinema.verbs.published import CLIPS, Measured, Published, Row
+from kinema.verbs.published_halo import HALO_TABLES
 from kinema.verbs.published_motion import MOTION_TABLES
 from kinema.verbs.published_renderer import RENDERER_TABLES
 from kinema.verbs.train import train
@@ -25,7 +26,7 @@ from kinema.verbs.train import train
 PRINTED = 4
 """Tables that are shown in the terminal; the files hold all."""
 NONE: Mapping[str, str] = {}
-TABLES: dict[str, Published] = {**MOTION_TABLES, **RENDERER_TABLES}
+TABLES: dict[str, Published] = {**HALO_TABLES, **RENDERER_TABLES, **MOTION_TABLES}
 """The tables that can be reproduced."""
 
 
@@ -57,10 +58,13 @@ def reproduce(
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds}: at least 1 is needed")
     published, folder = TABLES[table], Path(out)
+    if quick and all(row.quick is None for row in published.rows):
+        known = ", ".join(name for name, other in TABLES.items() if any(row.quick is not None for row in other.rows))
+        raise ConfigError(f"{table}: has no row with --quick; those that have one: {known}")
     console = Console(stderr=True, quiet=quiet)
     finished: dict[str, list[Measured]] = {}
     for row in published.rows:
-        if quick and row.quick is None:
+        if (row.quick is None) if quick else not row.whole:
             continue
         tree = row_tree(row, published, quick, options or {})
         for seed in range(1 if row.rule else seeds):
@@ -109,7 +113,7 @@ def _finish(
     known = _read(file)
     if known.get("asked") == json.loads(json.dumps(asked)):
         return Measured(recipe, model, known["results"])
-    results = published.measure(model, recipe, quick)
+    results = published.measure(model, recipe, quick, folder)
     write_whole(file, (json.dumps({"asked": asked, "results": results}, indent=1) + "\n").encode())
     return Measured(recipe, model, results)
 
