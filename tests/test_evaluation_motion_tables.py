@@ -22,6 +22,7 @@ from kinema.evaluation.motion_report import (
     true_body,
     write_motion_report,
 )
+from kinema.evaluation.tables import Cell, Table
 from kinema.maths import trajectory
 
 CLIPS = doubles.clips(turning=0.8)
@@ -177,3 +178,9 @@ def test_a_report_is_one_page_and_its_pictures(tmp_path):
     assert shown == {"index.html", "errors.png", "bodies.png", "steps.png", "spread.png", "losses.png"}
     assert all(name in text for name in shown - {"index.html"})
     assert pictures.figure_png(pictures.loss_curves(records)) == (page.parent / "losses.png").read_bytes()
+
+
+def test_a_bar_in_a_name_does_not_part_a_column():
+    table = Table("t", "n", ("what", "H(y|x)"), (("a|b", Cell(0.98765, decimals=3)),))
+    assert table.markdown().splitlines()[4] == "| what | H(y\\|x) |"
+    assert table.markdown().splitlines()[6] == "| a\\|b | 0.988 |"

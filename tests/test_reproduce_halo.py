@@ -97,3 +97,14 @@ def test_the_quick_table_comes_out_whole(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.glob("*.png")} >= {"halo-table2-quick-swaps-1.png"}
     tables = rows_two_directions(results)
     assert all(len(line) == len(table.columns) for table in tables for line in table.rows)
+
+
+def test_tables_in_one_folder_do_not_take_each_other_s_rows():
+    for quick in (False, True):
+        known: dict[str, str] = {}
+        for name, table in HALO_TABLES.items():
+            for row in table.rows:
+                if (row.quick is None) if quick else not row.whole:
+                    continue
+                recipe = json.dumps(build_recipe(row_tree(row, table, quick, {}), row.recipe).as_dict())
+                assert known.setdefault(row.name.lower(), recipe) == recipe, f"{name}: {row.name}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kinema.evaluation.disentanglement import PRIOR_MOTION, REAL_MOTION, SAMPLED_CONTENT
@@ -59,6 +60,11 @@ def _matching(results: Results, pattern: str) -> list[str]:
     return [match[1] for match in found if match]
 
 
+def _fine(found: Cell | None) -> Cell | None:
+    """The figure with four decimals, which tell entropies near their greatest apart."""
+    return None if found is None else replace(found, decimals=4)
+
+
 def factors(rows: Rows) -> list[str]:
     """The content factors that any row was asked for, in order."""
     found = [name for each in rows.values() for name in named(each[0], f"{REAL_MOTION}/kept ")]
@@ -68,7 +74,7 @@ def factors(rows: Rows) -> list[str]:
 def rows_two_directions(rows: Rows) -> list[Table]:
     """Table 2: both directions, the swap against the truth, leakage, probes, bars, judges."""
     made = [prior_table(rows), kept_table(rows), sampled_table(rows), swap_table(rows), card_table(rows)]
-    return [*made, probe_table(rows), bar_table(rows), judge_table(rows), *rows_image_to_sequence(rows)[1:]]
+    return [*made, probe_table(rows), bar_table(rows), judge_table(rows), *rows_image_to_sequence(rows)]
 
 
 def prior_table(rows: Rows) -> Table:
@@ -78,11 +84,11 @@ def prior_table(rows: Rows) -> Table:
         conditional = bool(results[0].get("conditional", 1))
         for where, text in (("", ""), (STANDARD, ", drawn from N(0, I)"), (PAPER_JUDGE, ", the paper's judge")):
             if f"{where}{PRIOR_MOTION}/IS" in results[0]:
-                cells = [cell(results, f"{where}{PRIOR_MOTION}/{m}") for m in (*MEASURES, "replaced action")]
+                cells = [_fine(cell(results, f"{where}{PRIOR_MOTION}/{m}")) for m in (*MEASURES, "replaced action")]
                 lines.append((name + text, *(cells if conditional else [None, *cells[1:4], None])))
     faces = any("kept beard" in name for each in rows.values() for name in each[0])
     for name, printed in (PRINTED_FACES if faces else PRINTED_SPRITES).items():
-        lines.append((name, *map(Cell, printed), None))
+        lines.append((name, *(_fine(Cell(value)) for value in printed), None))
     note = (
         "Accuracy over the actions fed in; entropies (nats) and score over action and direction together. "
         "`own action`: how often the content clip's own action is seen; chance is one in as many as there are."

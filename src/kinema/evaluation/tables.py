@@ -22,10 +22,15 @@ class Cell:
     value: float
     low: float = math.nan
     high: float = math.nan
+    decimals: int | None = None
+    """Of its text; None: what the size of the figure wants."""
 
     def __str__(self) -> str:
-        interval = "" if math.isnan(self.low) else f" [{_figure(self.low)}, {_figure(self.high)}]"
-        return _figure(self.value) + interval
+        interval = "" if math.isnan(self.low) else f" [{self._text(self.low)}, {self._text(self.high)}]"
+        return self._text(self.value) + interval
+
+    def _text(self, value: float) -> str:
+        return _figure(value) if self.decimals is None else f"{value:.{self.decimals}f}"
 
     def plain(self) -> dict[str, float]:
         """The figure for JSON, which knows no NaN."""
@@ -61,7 +66,8 @@ class Table:
         """The table for a document, with a heading."""
         words = [any(isinstance(row[number], str) for row in self.rows) for number in range(len(self.columns))]
         rule = ["---" if word else "---:" for word in words]
-        lines = "".join(f"| {' | '.join(line)} |\n" for line in (self.columns, rule, *self.texts()))
+        cells = [[text.replace("|", "\\|") for text in line] for line in (self.columns, rule, *self.texts())]
+        lines = "".join(f"| {' | '.join(line)} |\n" for line in cells)
         return f"## {self.title}\n\n{self.note}\n\n{lines}"
 
     def rich(self) -> RichTable:
@@ -98,8 +104,6 @@ def document(title: str, about: str, tables: Sequence[Table]) -> str:
 def _figure(value: float) -> str:
     """Three figures or two decimals, more where accuracies near 1 and small errors need them."""
     size = abs(value)
-    if 0 < size < 0.001:
-        return f"{value:.2g}"
     if 0.95 <= size < 1:
         return f"{value:.4f}"
-    return f"{value:.0f}" if size >= 100 else f"{value:.3f}" if size < 0.1 and value else f"{value:.2f}"
+    return f"{value:.0f}" if size >= 100 else f"{value:.3g}" if 0 < size < 0.1 else f"{value:.2f}"

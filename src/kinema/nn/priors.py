@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from kinema.maths.gaussian import Gaussian
 
-
 WIDEST = -3.2
 """Greatest log-variance of a learned prior, a deviation of .2. A wider one comes to hold two views that walk out of
 step, one to each side of its mean: seen, and worth 13e-4 of mean squared error in the swaps of that action."""
