@@ -105,11 +105,11 @@ def test_the_deviation_falls_evenly_in_its_logarithm():
     halo = model(std=0.4, std_last=0.1)
     seen = []
     for share in (0.0, 0.5, 1.0):
-        halo.advance(share)
+        halo.anneal(share)
         seen.append(halo.std)
     assert seen == pytest.approx([0.4, 0.2, 0.1])
     constant = model(std=0.4)
-    constant.advance(0.7)
+    constant.anneal(0.7)
     assert constant.std == pytest.approx(0.4)
 
 

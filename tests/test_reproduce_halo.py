@@ -108,3 +108,18 @@ def test_tables_in_one_folder_do_not_take_each_other_s_rows():
                     continue
                 recipe = json.dumps(build_recipe(row_tree(row, table, quick, {}), row.recipe).as_dict())
                 assert known.setdefault(row.name.lower(), recipe) == recipe, f"{name}: {row.name}"
+
+
+@pytest.mark.slow
+def test_quick_says_something(tmp_path):
+    """HALO above linear and recurrent dynamics, at equal steps, on embedded data."""
+    results = {
+        name: found for name, (found,) in reproduce("halo-table2", out=str(tmp_path), quick=True, quiet=True).items()
+    }
+    ours = results.pop("Kinema")
+    assert ours["prior motion/action"] >= 0.99
+    assert ours["real motion/action"] >= 0.99
+    for name, rival in results.items():
+        for measure in ("real motion/psnr", "rollout 16/psnr", "rollout 64/psnr"):
+            assert ours[measure] > rival[measure] + 2, (name, measure)
+        assert ours["prior motion/H(y|x)"] < rival["prior motion/H(y|x)"], name

@@ -231,7 +231,7 @@ class Halo(Drawing):
             return source
         return CoordinateSource(source, self.known)
 
-    def advance(self, share: float) -> None:
+    def anneal(self, share: float) -> None:
         """The settings of a moment of training, of which `share` is done."""
         first, last = self.config.std, self.config.std_last or self.config.std
         self.std = first ** (1 - share) * last**share

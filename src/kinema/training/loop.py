@@ -38,7 +38,7 @@ class Progress:
 class Scheduled(Protocol):
     """A model whose objective changes in the course of training."""
 
-    def advance(self, share: float) -> None:
+    def anneal(self, share: float) -> None:
         """Take the settings of a moment of training, of which `share` is done: a function of it alone."""
         ...
 
@@ -74,7 +74,7 @@ def train(
         _set_rate(optimizer, config, step)
         torch.manual_seed(fold(config.seed, step, fabric.global_rank))
         if isinstance(model, Scheduled):
-            model.advance(step / config.steps)
+            model.anneal(step / config.steps)
         batch = draw_batch(source, sampler, step, config.random_start, fabric.device)
         optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = wrapped(*batch.inputs())
