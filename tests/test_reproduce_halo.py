@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from kinema.errors import ConfigError, RunError
 from kinema.evaluation.halo_tables import PRINTED_SPRITES, prior_table, rows_two_directions
@@ -65,15 +66,13 @@ def test_a_judge_is_kept_and_one_that_is_not_fit_is_refused(tmp_path):
     assert 0 <= figures["ours judge/real/action"] <= 1
     kept, again = judge_of("ours", {"a": 1}, train, test, 2, tmp_path, refuse=False)
     assert again == figures
-    frames = test.frames(*_first(test))
+    frames = test.frames(*_first())
     assert (kept.probabilities(frames)["action"] - judge.probabilities(frames)["action"]).abs().max() < 1e-6
     judge_of("ours", {"a": 2}, train, test, 2, tmp_path, refuse=False)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
 
 
-def _first(source):
-    import torch
-
+def _first():
     return torch.arange(3), torch.arange(8).expand(3, -1)
 
 

@@ -240,6 +240,7 @@ class Faces(TruthSource):
     """
 
     name = "faces"
+    judging = "others"
     factors = FACTORS
     content = ATTRIBUTES
     channels = 3

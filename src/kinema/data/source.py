@@ -41,6 +41,8 @@ class Source(Dataset):
     periodic: bool
     """Whether a clip is one whole cycle, so that a window may begin anywhere in it and wrap around."""
     credits: tuple[str, ...] = ()
+    judging: str = "train"
+    """The split that a judge learns from, which may hold other people than those that models learn from."""
 
     @property
     def actions(self) -> tuple[str, ...]:

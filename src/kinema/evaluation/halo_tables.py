@@ -1,7 +1,7 @@
 """The tables of HALO (Khan and Storkey 2022), ours beside what was printed, each direction in a table of its own."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -269,11 +269,10 @@ def rows_ablation(rows: Rows) -> list[Table]:
     return [table, swap_table(rows), kept_table(rows), prior_table(rows), time_table(rows), judge_table(rows)]
 
 
-def flat_table(title: str, note: str, rows: Rows, left_out: Sequence[str] = ()) -> Table:
+def flat_table(title: str, note: str, rows: Rows) -> Table:
     """Every measure of the rows by its name, a column for each row."""
     names = dict.fromkeys(name for each in rows.values() for name in named(each[0], ""))
-    wanted = [name for name in names if not name.startswith(tuple(left_out))] if left_out else list(names)
-    lines = [(name, *(cell(results, name) for results in rows.values())) for name in wanted]
+    lines = [(name, *(cell(results, name) for results in rows.values())) for name in names]
     return Table(title, note, ("measure", *rows), tuple(lines))
 
 

@@ -169,13 +169,18 @@ class Halo(Drawing):
         return self.state_gaussian(self.recent(h, where), action).mean * self.moving(action)[..., None]
 
     def phase(
-        self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None
-    ) -> Float[Tensor, "B T K n"]:
-        """The states along each clip, unrolled from its `anchor`; the action is read from the clip if None."""
+        self,
+        frames: Float[Tensor, "B T C H W"],
+        times: Float[Tensor, "B T"],
+        action: Int[Tensor, " B"] | None = None,
+        wanted: Float[Tensor, "B U"] | None = None,
+    ) -> Float[Tensor, "B U K n"]:
+        """The states of each clip at `wanted` times (its own if None), unrolled from its `anchor`; the action is read
+        from the clip if None."""
         h = self.encode(frames)
         at = self.anchor(0, h.shape[1])
         state = self.mean_state(h, at, self.action_head(h).argmax(1) if action is None else action)
-        return self.flow(state, times - times[:, at : at + 1])
+        return self.flow(state, (times if wanted is None else wanted) - times[:, at : at + 1])
 
     def energy(self, states: Float[Tensor, "B T K n"]) -> dict[str, Float[Tensor, "B T K"]]:
         """The energy of each operator, and its potential, kinetic and non-separable parts (supplement, eq. 10-11).

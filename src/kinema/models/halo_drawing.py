@@ -31,8 +31,6 @@ class Drawing(nn.Module):
     moving: Any
     anchor: Any
     recent: Any
-    mean_state: Any
-    action_head: Any
     state_gaussian: Any
 
     def draw_content(self, count: int, generator: torch.Generator) -> Float[Tensor, "B z"]:
@@ -83,10 +81,7 @@ class Drawing(nn.Module):
         action: Int[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B U C H W"]:
         """The same clips at other times: frames that are missing, or come before or after."""
-        h = self.encode(frames)
-        at = self.anchor(0, h.shape[1])
-        state = self.mean_state(h, at, self.action_head(h).argmax(1) if action is None else action)
-        return self.decode(self.content(h).mean, self.flow(state, wanted - times[:, at : at + 1]))
+        return self.decode(self.content(self.encode(frames)).mean, self.phase(frames, times, action, wanted))
 
     def codes(
         self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"], action: Int[Tensor, " B"] | None = None

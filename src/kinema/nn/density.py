@@ -1,7 +1,7 @@
 """Densities of codes, fitted after training to what the posteriors of the training clips hold.
 
 Not the paper's, whose samples are of N(0, I). The posteriors of a trained model do not fill N(0, I), and a decoder has
-never seen what lies between them; The tables print the row of N(0, I) beside that of a density.
+never seen what lies between them. The tables print the row of N(0, I) beside that of a density.
 """
 
 import torch
