@@ -12,7 +12,8 @@ from statistics import median
 import torch
 
 from kinema.data.pairs import PairBatch
-from kinema.models.renderer import PairDomain, Renderer, RendererConfig
+from kinema.models.renderer import Renderer
+from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.scene_choices import Views
 
 WIDTHS = (32, 64)

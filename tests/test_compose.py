@@ -21,7 +21,8 @@ from kinema.files.transfer import write_clips
 from kinema.files.transformation import CONVENTION, Movement, read_movement, write_movement
 from kinema.maths import affine
 from kinema.models import scenes
-from kinema.models.renderer import PairDomain, Renderer, RendererConfig
+from kinema.models.renderer import Renderer
+from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.models.scenes import compose, is_still, middle_of, plain_canvases, read_movement_of, solve_alpha
 from kinema.training.recipe import build_recipe
 from kinema.training.run import Run, build_model, load_run, open_run, save_weights

@@ -16,6 +16,7 @@ from kinema.evaluation.scene_affine import (
     read_transformations,
     regression_r2,
 )
+from kinema.evaluation.scene_alpha import evaluate_alpha
 from kinema.evaluation.scene_errors import evaluate_scenes, floats, make, score, summary
 from kinema.evaluation.scene_evaluate import evaluate_films
 from kinema.evaluation.scene_examples import MANIPULATIONS, draw_examples
@@ -235,3 +236,36 @@ def test_films_are_judged_on_what_limbs_sweep(films):
     assert oracle["swept/psnr, input"] == echo["swept/psnr, input"]
     assert noisy["swept/psnr"] == pytest.approx(20, abs=0.5)
     assert oracle["reconstruction/psnr"] == pytest.approx(100)
+
+
+class CutOut:
+    """Puts a character on any background with the true opacity, raised or lowered as `of` says."""
+
+    def __init__(self, examples, of):
+        self.opacity, self.ink = of(examples.masks["1i"]), examples.masks["1i"]
+
+    def compose(self, character, first, second, background):
+        return (1 - self.opacity) * background
+
+    def solo_background(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("of", "least", "most"),
+    [
+        (lambda mask: mask, 0.999, 1.0),
+        (lambda mask: 0.8 * mask, 0.2, 0.9),
+        (lambda mask: torch.ones_like(mask), 0.0, 0.12),
+        (lambda mask: torch.zeros_like(mask), 0.0, 0.0),
+        (lambda mask: torch.rand(mask.shape, generator=torch.Generator().manual_seed(0)), 0.0, 0.1),
+        (lambda mask: mask.roll(4, -1), 0.0, 0.5),
+    ],
+    ids=["oracle", "too clear", "all opaque", "all clear", "noise", "moved away"],
+)
+def test_alpha_is_that_of_the_character(examples, of, least, most):
+    few = next(examples.chunks(48))
+    results = evaluate_alpha(CutOut(few, of), few, CPU)
+    assert least <= results["alpha/iou"] <= most
+    assert results["alpha/iou_low"] <= results["alpha/iou"] <= results["alpha/iou_high"]
+    assert (results["alpha/error"] < 1e-3) == (least > 0.99)

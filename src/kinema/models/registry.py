@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from kinema.models import base, motion_base, renderer
+from kinema.models import base, motion_base
 from kinema.models.halo import Halo, HaloConfig
 from kinema.models.locomotion import Locomotion, LocomotionConfig
+from kinema.models.renderer import Renderer
+from kinema.models.renderer_config import PairDomain, RendererConfig, domain_of
 from kinema.models.rivals.crbm import Crbm, CrbmConfig
 from kinema.models.rivals.erd import Erd, ErdConfig
 from kinema.models.rivals.lstm3lr import Lstm3lr, Lstm3lrConfig
@@ -36,7 +38,7 @@ def of_motion(config: type, build: Callable[[Any, Any], nn.Module]) -> Family:
 
 FAMILIES: dict[str, Family] = {
     "halo": Family(HaloConfig, Halo),
-    "renderer": Family(renderer.RendererConfig, renderer.Renderer, renderer.PairDomain, renderer.domain_of, "pairs"),
+    "renderer": Family(RendererConfig, Renderer, PairDomain, domain_of, "pairs"),
     "locomotion": of_motion(LocomotionConfig, Locomotion),
     "vae-lstm": of_motion(VaeLstmConfig, VaeLstm),
     "erd": of_motion(ErdConfig, Erd),

@@ -52,9 +52,10 @@ class Residual(nn.Module):
 class SceneEncoder(nn.Sequential):
     """Pictures to feature maps of a quarter of their height and width."""
 
-    def __init__(self, width: int, features: int, padding: Padding) -> None:
+    def __init__(self, inside: int, width: int, features: int, padding: Padding) -> None:
+        """`inside` channels of the pictures, `width` of the first layer, `features` of the maps."""
         super().__init__(
-            nn.Conv2d(3, width, 3, padding=1, padding_mode=padding),
+            nn.Conv2d(inside, width, 3, padding=1, padding_mode=padding),
             Residual(width, padding),
             nn.Conv2d(width, 2 * width, 4, 2, 1, padding_mode=padding),
             Residual(2 * width, padding),
@@ -84,29 +85,6 @@ class SceneDecoder(nn.Sequential):
         )
 
 
-class PatchEncoder(nn.Sequential):
-    """Ours, for small budgets: patches of 2 x 2 pixels to vectors, and residual blocks among these."""
-
-    def __init__(self, width: int, features: int, padding: Padding) -> None:
-        super().__init__(
-            nn.Conv2d(3, 4 * width, 2, 2),
-            *(Residual(4 * width, padding) for _ in range(3)),
-            nn.Conv2d(4 * width, features, 1),
-        )
-
-
-class PatchDecoder(nn.Sequential):
-    """The same the other way about."""
-
-    def __init__(self, width: int, features: int, padding: Padding) -> None:
-        super().__init__(
-            nn.Conv2d(features, 4 * width, 1),
-            *(Residual(4 * width, padding) for _ in range(3)),
-            nn.ConvTranspose2d(4 * width, 3, 2, 2),
-            nn.Sigmoid(),
-        )
-
-
 class AffineHead(nn.Module):
     """Two maps, in order, to K affine matrices: the identity until it has learned otherwise."""
 
@@ -117,8 +95,8 @@ class AffineHead(nn.Module):
         for _ in range(max(0, round(math.log2(side / POOLED)))):
             layers += [nn.Conv2d(hidden, hidden, 4, 2, 1), Norm(hidden)]
         self.maps, self.parts = nn.Sequential(*layers), parts
-        self.dense = nn.Sequential(nn.Linear(hidden * POOLED**2, hidden), nn.LeakyReLU(SLOPE))
-        self.last = nn.Linear(hidden, 6 * parts)
+        self.dense = nn.Sequential(nn.Linear(hidden * POOLED**2, 2 * hidden), nn.LeakyReLU(SLOPE))
+        self.last = nn.Linear(2 * hidden, 6 * parts)
         nn.init.zeros_(self.last.weight)
         with torch.no_grad():
             self.last.bias.copy_(torch.eye(2, 3).flatten().repeat(parts))

@@ -2,13 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kinema.errors import ConfigError
-from kinema.nn.scene import AffineHead, PatchDecoder, PatchEncoder, SceneDecoder, SceneEncoder
+from kinema.nn.registration import about, centre, crop
+from kinema.nn.scene import AffineHead, SceneDecoder, SceneEncoder
+from kinema.nn.scene_pixels import COLOURS, PixelDecoder, PixelEncoder
+
+CROP = 16
+"""Side of the crops in which a centred T_Z compares two characters, in places."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +24,29 @@ class Views:
     """A pair of frames as the network of the transformation may see it."""
 
     frames: tuple[Tensor, Tensor]
+    """(B, 3, H, W) each."""
     characters: tuple[Tensor, Tensor]
+    """Codes, (B, K, C, h, w) each."""
+    outlines: tuple[Tensor, Tensor]
+    """How much of the character is where, (B, 1, h, w) each."""
     given: Tensor | None
+    """The true transformation, where it is told."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network of the transformation is made for."""
+
+    channels: int
+    """Of a code."""
+    hidden: int
+    parts: int
+    size: tuple[int, int]
+    """Of a frame, in pixels."""
+    stride: int
+    """Pixels from one place of a code to the next."""
+    field: float
+    """Share of the canvas that a centred crop spans."""
 
 
 class Transformation(Protocol):
@@ -29,9 +58,10 @@ class Transformation(Protocol):
 class FromFeatures(nn.Module):
     """T_Z of (f_c(x1), f_c(x2)): the paper's."""
 
-    def __init__(self, channels: int, hidden: int, parts: int, size: tuple[int, int], stride: int) -> None:
+    def __init__(self, made_for: Reading) -> None:
         super().__init__()
-        self.head = AffineHead(channels, hidden, parts, min(size) // stride)
+        side = min(made_for.size) // made_for.stride
+        self.head = AffineHead(made_for.channels * made_for.parts, made_for.hidden, made_for.parts, side)
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         first, second = pair.characters
@@ -41,22 +71,38 @@ class FromFeatures(nn.Module):
 class FromFrames(nn.Module):
     """T_Z of (x1, x2): the second variant of the authors' note."""
 
-    def __init__(self, channels: int, hidden: int, parts: int, size: tuple[int, int], stride: int) -> None:
+    def __init__(self, made_for: Reading) -> None:
         super().__init__()
-        del channels, stride
-        self.head = AffineHead(3, hidden, parts, min(size))
+        self.head = AffineHead(3, made_for.hidden, made_for.parts, min(made_for.size))
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         return self.head(*pair.frames)
 
 
+class Centred(nn.Module):
+    """T_Z of both outlines, each cropped about its own middle: ours.
+
+    The way from one middle to the other is then known, and what is left for the network is to turn and to correct.
+    The codes do not learn from being read.
+    """
+
+    def __init__(self, made_for: Reading) -> None:
+        super().__init__()
+        self.head, self.field = AffineHead(1, made_for.hidden, made_for.parts, CROP), made_for.field
+
+    def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
+        first, second = (outline.detach() for outline in pair.outlines)
+        middles = centre(first), centre(second)
+        crops = (crop(part, at, self.field, CROP) for part, at in zip((first, second), middles, strict=True))
+        return about(self.head(*crops), *middles)
+
+
 class Given(nn.Module):
     """T_Z = T_X, the true transformation: the first variant of the note, and figure 18 of the paper."""
 
-    def __init__(self, channels: int, hidden: int, parts: int, size: tuple[int, int], stride: int) -> None:
+    def __init__(self, made_for: Reading) -> None:
         super().__init__()
-        self.parts = parts
-        del channels, hidden, size, stride
+        self.parts = made_for.parts
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         if pair.given is None:
@@ -64,12 +110,13 @@ class Given(nn.Module):
         return pair.given[:, None].to(pair.characters[0].dtype).expand(-1, self.parts, -1, -1)
 
 
-TRANSFORMATIONS: dict[str, Callable[[int, int, int, tuple[int, int], int], nn.Module]] = {
+TRANSFORMATIONS: dict[str, Callable[[Reading], nn.Module]] = {
     "features": FromFeatures,
     "frames": FromFrames,
+    "centred": Centred,
     "given": Given,
 }
-"""What the transformation may be read from; made of channels, hidden channels, parts, a frame's size and the stride."""
+"""What the transformation may be read from."""
 
 
 def add(character: Tensor, background: Tensor) -> Tensor:
@@ -88,19 +135,49 @@ COMPOSITING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"add": add, "over"
 
 @dataclass(frozen=True)
 class Networks:
-    """Encoder and decoder, made for so many channels, features and a padding."""
+    """Encoder (channels of its input, width, features, padding) and decoder (width, features, padding)."""
 
     encoder: Callable[..., nn.Module]
     decoder: Callable[..., nn.Module]
     stride: int
     """Pixels of a frame from one place of the feature maps to the next."""
+    multiple: int
+    """What a frame's sides must be multiples of."""
+    least: int = 1
+    """Features that are needed at least."""
 
 
-NETWORKS: dict[str, Networks] = {
-    "residual": Networks(SceneEncoder, SceneDecoder, 4),
-    "patches": Networks(PatchEncoder, PatchDecoder, 2),
+def residual(patch: int) -> Networks:
+    """Codes of a quarter of the frame's sides."""
+    del patch
+    return Networks(SceneEncoder, SceneDecoder, 4, 4)
+
+
+def pixels(patch: int) -> Networks:
+    """Codes as large as the frame."""
+    return Networks(partial(PixelEncoder, patch=patch), partial(PixelDecoder, patch=patch), 1, patch, COLOURS)
+
+
+NETWORKS: dict[str, Callable[[int], Networks]] = {
+    "residual": residual,
+    "pixels": pixels,
 }
-"""Encoders and decoders."""
+"""Encoders and decoders, made for patches of a side, where they work on patches."""
+
+DIFFERENT, STEEP = 0.1, 40.0
+"""A pixel begins as the character's where it differs from the background by more than the first, in [0, 1] and the
+mean over the channels; the second is how sharply, in units of the cover's logit."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the character's encoder sees, of so many channels."""
+
+    channels: int
+    see: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
+    """Of a frame and what renders its background alone."""
+    differs: Callable[[Tensor, int], Tensor]
+    """Of what is seen, and pixels to a place of the code: the logit of its cover, to which the network adds."""
 
 
 def whole(x: Tensor, background: Callable[[Tensor], Tensor]) -> Tensor:
@@ -110,11 +187,23 @@ def whole(x: Tensor, background: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def rest(x: Tensor, background: Callable[[Tensor], Tensor]) -> Tensor:
-    """What the frame has that its background, rendered alone, has not. The background does not learn from it."""
-    return x - background(x).detach()
+    """The frame, and what its background, rendered alone, lacks of it. The background does not learn from it."""
+    return torch.cat([x - 0.5, x - background(x).detach().clamp(0, 1)], 1)
 
 
-CHARACTERS: dict[str, Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]] = {"frame": whole, "rest": rest}
+def unknown(seen: Tensor, stride: int) -> Tensor:
+    """Nothing is known of the cover."""
+    del stride
+    return seen.new_zeros(1)
+
+
+def difference(seen: Tensor, stride: int) -> Tensor:
+    """The character is where the frame is not its background."""
+    much = functional.avg_pool2d(seen[:, 3:].abs().mean(1, keepdim=True), stride)
+    return STEEP * (much - DIFFERENT)
+
+
+CHARACTERS: dict[str, Sight] = {"frame": Sight(3, whole, unknown), "rest": Sight(6, rest, difference)}
 """What the character's encoder sees."""
 CHOICES: Mapping[str, Mapping[str, object]] = {
     "character": CHARACTERS,

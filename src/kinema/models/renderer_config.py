@@ -1,0 +1,132 @@
+"""What makes a renderer: what it knows of its data, its sizes, the weights of its objective."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kinema.data.pairs import PairSource
+from kinema.errors import ConfigError
+from kinema.nn.scene import Padding
+from kinema.nn.scene_choices import CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Given, add
+
+
+@dataclass(frozen=True)
+class PairDomain:
+    """What a renderer must know of its data. It is saved with the model."""
+
+    size: tuple[int, int]
+    """Height and width of a frame, in pixels; each a multiple of 4."""
+    fps: float
+    """Frames per second of the training clips."""
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """None: a movement is read from frames, not named."""
+        return ()
+
+    def describe(self) -> dict[str, str]:
+        """What a person must know of it, by name."""
+        return {"Frames": f"{self.size[1]} x {self.size[0]} pixels, RGB"}
+
+    def misfit(self, other: "PairDomain", actions: bool = True) -> str | None:
+        """What of `other` a model made for this cannot take, in words; None where it fits."""
+        del actions
+        (h, w), (height, width) = self.size, other.size
+        return None if self.size == other.size else f"made for {w} x {h} pixels; the clips have {width} x {height}"
+
+    def data_settings(self) -> dict[str, Any]:
+        """Settings of a source whose clips are to fit."""
+        return {"length": 2, "size": self.size[0]}
+
+
+def domain_of(source: PairSource) -> PairDomain:
+    """What a renderer must know of a source."""
+    return PairDomain(source.size, source.fps)
+
+
+@dataclass(frozen=True)
+class RendererConfig:
+    """Sizes, weights of the objective, and what is not the paper's."""
+
+    networks: str = "residual"
+    """Encoders and decoder: residual, or pixels, whose codes are as large as the frame and begin with it. Ours."""
+    width: int = 32
+    """Channels of the first layer; later ones have 2 and 4 times as many."""
+    features: int = 32
+    """Channels of the feature maps, c' in the paper; at least 3 with pixels."""
+    patch: int = 4
+    """Side of the squares, in pixels, on which the networks called pixels work; it must divide a frame's sides."""
+    hidden: int = 128
+    """Channels of the network that gives the transformation."""
+    padding: Padding = "zeros"
+    """What convolutions see beyond the edges: zeros, replicate or reflect."""
+    character: str = "frame"
+    """What f_c sees: frame, as in the paper, or rest, also what its background rendered alone lacks of it, which is
+    ours."""
+    transformation: str = "features"
+    """What T_Z is read from: features, as in the paper, frames, given, which is the true one of the source, or centred,
+    outlines cropped about their middles, which is ours."""
+    field: float = 0.5
+    """Share of the canvas that such a crop spans."""
+    equivariance: float = 0.1
+    """Weight of the equivariance loss."""
+    invariance: float = 0.1
+    """Weight of the invariance loss."""
+    inverse: float = 0.0
+    """Weight of the loss on T(1, 2) being the inverse of T(2, 1), which the paper names and does not use."""
+    parts: int = 1
+    """Affine parts with soft masks. 1 is the paper's; more are ours."""
+    compositing: str = "add"
+    """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
+    cover: float = 0.0
+    """Price of what the character covers, as a share of the picture, with over. Ours."""
+    solo: float = 0.0
+    """Weight of the background rendered alone against the other frame of the pair, where no character is seen there.
+    Ours: who is here is elsewhere there."""
+    itself: float = 0.0
+    """Weight of each frame rendered from its own codes unmoved, from which its background does not learn. Ours: so
+    f_c holds what the background leaves out before T_Z knows where that goes."""
+    align: float = 0.0
+    """Weight of the equivariance of averaged codes, from which only T_Z learns. Ours: it shows the way from afar."""
+    practice: float = 0.0
+    """Weight of T_Z telling by what known movement a code was moved. Ours."""
+    turn: float = 60.0
+    """The greatest angle of these, in degrees."""
+    settle: float = 0.0
+    """Share of training before the scene loss and the price of cover count; they do fully at twice that. Ours."""
+    jitter: float = 0.0
+    """Share of a random colour that is mixed into both frames of a pair, at most. Ours."""
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"model.{name}: {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
+        least = {"width": 1, "features": 1, "patch": 1, "hidden": 1, "parts": 1} | dict.fromkeys(WEIGHTS, 0)
+        for name, low in least.items():
+            if not getattr(self, name) >= low:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}; {low} or more is needed")
+        if not 0 < self.field <= 1:
+            raise ConfigError(f"model.field is {self.field}; a share of the canvas is needed, above 0 and at most 1")
+        fixed = TRANSFORMATIONS[self.transformation] is Given
+        for name in ("inverse", "align", "practice"):
+            if fixed and getattr(self, name):
+                raise ConfigError(f"model.{name}: a transformation that is given is not learned; set it to 0")
+        if self.cover and COMPOSITING[self.compositing] is add:
+            raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
+        needed = NETWORKS[self.networks](self.patch).least
+        if self.features < needed:
+            raise ConfigError(f"model.features is {self.features}; networks: {self.networks} need {needed} at least")
+
+
+WEIGHTS = (
+    "equivariance",
+    "invariance",
+    "inverse",
+    "cover",
+    "solo",
+    "itself",
+    "align",
+    "practice",
+    "settle",
+    "jitter",
+)
+"""Settings that are 0 or more."""

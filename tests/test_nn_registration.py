@@ -1,0 +1,89 @@
+"""Registration: middles, crops, known movements and their errors, against affine maps worked out by other means."""
+
+import math
+
+import torch
+from torch.nn.functional import affine_grid, grid_sample
+
+from kinema.maths import affine
+from kinema.nn.registration import about, centre, crop, landing_error, practice, pyramid_error
+
+
+def spot(x, y, side=32, width=0.15):
+    """A round spot about (x, y), in canvas units, (N, 1, side, side)."""
+    place = (2 * torch.arange(side) + 1) / side - 1
+    distance = (place - x.view(-1, 1, 1, 1)) ** 2 + (place.view(-1, 1) - y.view(-1, 1, 1, 1)) ** 2
+    return torch.exp(-distance / (2 * width**2))
+
+
+def test_the_centre_is_where_the_spot_is():
+    x, y = torch.tensor([0.0, 0.4, -0.3]), torch.tensor([0.1, -0.2, 0.3])
+    torch.testing.assert_close(centre(spot(x, y)), torch.stack([x, y], 1), atol=2e-3, rtol=0)
+    torch.testing.assert_close(centre(torch.zeros(1, 1, 8, 8)), torch.zeros(1, 2))
+
+
+def test_a_crop_is_what_grid_sample_shows_of_that_square():
+    pictures = torch.rand(2, 3, 32, 32)
+    middle = torch.tensor([[0.1, -0.2], [0.0, 0.3]])
+    theta = torch.tensor([[[0.5, 0, 0.1], [0, 0.5, -0.2]], [[0.5, 0, 0.0], [0, 0.5, 0.3]]])
+    expected = grid_sample(pictures, affine_grid(theta, [2, 3, 16, 16], align_corners=False), align_corners=False)
+    torch.testing.assert_close(crop(pictures, middle, 0.5, 16), expected)
+
+
+def test_a_coarse_crop_averages_instead_of_skipping():
+    lines = torch.zeros(1, 1, 64, 64)
+    lines[..., ::2] = 1
+    torch.testing.assert_close(crop(lines, torch.zeros(1, 2), 1.0, 16), torch.full((1, 1, 16, 16), 0.5))
+
+
+def test_what_is_known_between_crops_holds_for_the_canvas():
+    """A spot that is turned and moved: cropping both and asking for the turn alone gives the whole movement."""
+    first, second = torch.tensor([[0.3, -0.1]]), torch.tensor([[-0.2, 0.25]])
+    local = affine.from_parts(torch.tensor([0.4]), torch.zeros(1, 2))
+    theta = about(local[:, None], first, second)[:, 0]
+    torch.testing.assert_close((theta[:, :, :2] @ second[:, :, None])[..., 0] + theta[:, :, 2], first)
+    moved = affine.warp(spot(first[:, 0], first[:, 1]), theta)
+    torch.testing.assert_close(centre(moved), second, atol=5e-3, rtol=0)
+
+
+def test_the_pyramid_prefers_nearer_spots_before_they_touch():
+    """Fine errors of thin spots far apart are all alike; averages tell the nearer from the farther."""
+    here = spot(torch.tensor([0.0]), torch.tensor([0.0]), width=0.04)
+    far, near = (spot(torch.tensor([x]), torch.tensor([0.0]), width=0.04) for x in (0.6, 0.4))
+    fine = [((at - here) ** 2).mean().item() for at in (far, near)]
+    assert abs(fine[0] - fine[1]) < 1e-3 * fine[0], "the case is one that fine errors do not tell"
+    assert pyramid_error(near, here) < 0.95 * pyramid_error(far, here)
+    assert pyramid_error(here, here) == 0
+
+
+def test_practice_moves_the_character_to_where_it_says():
+    torch.manual_seed(0)
+    x, y = torch.rand(2, 400) - 0.5
+    outline = spot(x, y, width=0.1)
+    theta, at, seen = practice(outline, 60.0)
+    assert seen.all()
+    there = centre(affine.warp(outline, theta))
+    inside = at.abs().amax(1) < 0.5
+    torch.testing.assert_close(there[inside], at[inside], atol=0.02, rtol=0)
+    angles = affine.parts(theta)[0].rad2deg()
+    assert 45 < angles.abs().max() < 66, "up to sixty degrees, and what the stretch adds"
+    assert angles.abs().median() < 20, "small turns come more often"
+    assert (at - torch.stack([x, y], 1)).norm(dim=1).max() > 0.6, "some lead far away"
+
+
+def test_practice_knows_when_nobody_is_there():
+    outline = torch.stack([torch.zeros(1, 16, 16), torch.ones(1, 16, 16)])
+    assert practice(outline, 30.0)[2].tolist() == [False, True]
+
+
+def test_the_landing_error_is_that_of_points():
+    """The mean squared error of points about a place is that of the place and their spread times that of the turn."""
+    generator = torch.Generator().manual_seed(0)
+    truth, theta = torch.randn(2, 1, 2, 3, generator=generator)
+    at = torch.tensor([[0.2, -0.3]])
+    spread = math.sqrt(0.1)
+    points = at + spread * torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]]) * math.sqrt(2)
+    off = [(m[0, :, :2] @ points.T + m[0, :, 2:]) for m in (theta, truth)]
+    torch.testing.assert_close(
+        landing_error(theta[:, None], truth, at)[0], (off[0] - off[1]).square().sum(0).mean(), atol=1e-5, rtol=1e-5
+    )
