@@ -13,20 +13,28 @@ from kinema.data.scenes import Scenes
 from kinema.evaluation import scene_pictures
 from kinema.evaluation.report import Section, losses, page
 from kinema.evaluation.scene_affine import evaluate_transformations, read_transformations
+from kinema.evaluation.scene_alpha import CutsOut, evaluate_alpha
 from kinema.evaluation.scene_errors import Separates, evaluate_scenes, floats
 from kinema.evaluation.scene_examples import draw_examples
+from kinema.evaluation.scene_flow import LEAST, Moves, evaluate_flow
 from kinema.evaluation.swept import swept
 from kinema.evaluation.table import rows, write_whole
 
 FEW = 32
-"""Frames of a film whose backgrounds are looked at."""
+"""Frames of a film whose backgrounds are looked at, and clips whose unseen frames are told by a flow."""
 
 
 def evaluate_pairs(model: Any, test: PairSource, seed: int, count: int, device: torch.device) -> dict[str, float]:
     """Manipulations against the truth where the source knows it, else what the user's own clips can tell."""
     if not isinstance(test, SceneSource):
         return evaluate_films(model, test, device) if isinstance(test, Scenes) else {}
-    results = evaluate_scenes(model, draw_examples(test, count, seed), device, seed)
+    examples = draw_examples(test, count, seed)
+    results = evaluate_scenes(model, examples, device, seed)
+    separates, moves = isinstance(model, CutsOut), isinstance(model, Moves)
+    if separates:
+        results |= evaluate_alpha(model, examples, device, seed)
+    if moves and bool((test.frame_counts() >= LEAST).any()):
+        results |= evaluate_flow(model, test, FEW, seed, device)
     one = torch.zeros(1, dtype=torch.int64)
     if test.given(one, one, one + 1) is not None:
         results |= evaluate_transformations(read_transformations(model, test, 4 * count, seed, device))
@@ -80,6 +88,8 @@ SUMMARY = (
     *(f"{name}/of {name}, copy" for name in ("background only", "character only")),
     *(f"{name}/psnr" for name in ("reconstruction", "combined", "bare", "solo", "solo, free pixels")),
     *(f"affine/{name}" for name in ("r2 inverse", "r2 forward", "constant entries", "angle error, degrees")),
+    "alpha/iou",
+    *(f"unseen T_Z, {name}/of per frame" for name in ("flow", "line", "rest")),
     *(f"swept/{name}" for name in ("psnr", "psnr, input")),
 )
 """What a table of one run shows, where it was measured."""

@@ -19,12 +19,16 @@ from kinema.files.spec import parse_spec
 from kinema.files.transfer import read_all, write_clips
 from kinema.files.transformation import Movement, check_name, movement_json, read_movement, write_movement
 from kinema.models import scenes
+from kinema.models.movement_flow import duration, flowing
+from kinema.models.tempo import Playback
 from kinema.training.run import Run, load_run
 
 NONE = "none"
 """The background of a result that is transparent."""
 SLIGHT = 0.25
 """Pixels of the canvas's edge: movements that nowhere reach so far are none that one could see."""
+FAR = 1.0
+"""Pixels of the canvas's edge by which a flow may be off without a word."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,27 @@ class Edit:
         return movement.moved(self.right, self.down) if self.right or self.down else movement
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How a movement is played, by the flow that is fitted to it."""
+
+    playback: Playback
+    """Tempo, direction, frame rate, and the loop's length where it was named."""
+    loop: bool = False
+    """Whether it begins anew after a loop, by default after its own duration."""
+    frames: int | None = None
+    """Frames of the result; None: as many as are usual."""
+
+    def of(self, movement: Movement) -> tuple[Movement, str | None]:
+        """The movement played so, and what is to be said of its flow. Raises ClipError where it has none."""
+        period = (self.playback.loop or duration(movement)) if self.loop else None
+        name = _name(movement)
+        flow = flowing(replace(movement, name=name), period)
+        played = flow.played(replace(self.playback, loop=period), self.frames)
+        note = f"{name}: the flow is up to {flow.missed():.1f} pixels from the movement that was read"
+        return replace(played, name=movement.name), note if flow.missed() > FAR else None
+
+
 def compose(
     run: str,
     *,
@@ -69,6 +94,12 @@ def compose(
     scale_by: float = 1.0,
     move: str | None = None,
     about_character: bool = False,
+    tempo: float = 1.0,
+    reverse: bool = False,
+    fps: float | None = None,
+    loop: bool = False,
+    period: float | None = None,
+    frames: int | None = None,
     save_transformation: str | None = None,
     show: bool = False,
     json: bool = False,
@@ -83,6 +114,9 @@ def compose(
     frame, which can be edited, printed, saved, and applied to another character. A sheet of several tags, written into
     a sheet, keeps its tags: all of them move from its first frame.
 
+    With any of the options of time the movement is driven by a Hamiltonian flow that is fitted to its matrices, of
+    three frames at least; the flow knows every time, but not every detail of the movement.
+
     Args:
         run: A run directory of the family renderer.
         character: Who is shown: FILE@I, or the first frame of FILE.
@@ -96,6 +130,12 @@ def compose(
         scale_by: Enlarge the character so many times besides.
         move: Move by DX,DY pixels besides, right and down; write --move=-5,3 where DX is negative.
         about_character: Turn and enlarge about the character's middle instead of the canvas's.
+        tempo: How much faster than the motion; the whole of it is shown, in as many fewer frames.
+        reverse: Play the movement backwards, from its end.
+        fps: Frames a second of the result, in the same time; those between the motion's frames come from the flow.
+        loop: Let the movement begin anew after exactly one period; that many frames by default.
+        period: Of the loop, in frames of the motion; by default as long as the motion lasts.
+        frames: Frames of the result; beyond the motion's end the flow goes on.
         save_transformation: A .json for the movement as it was applied.
         show: Print the movement: degrees, pixels and enlargement of every frame.
         json: Print the movement as its JSON.
@@ -103,7 +143,7 @@ def compose(
         palette: Use exactly the colours of the character and of the background.
         scale: Repeat every pixel so many times, each way.
     """
-    edit = _edit(invert, rotate, scale_by, move)
+    edit, pace = _edit(invert, rotate, scale_by, move), _pace(tempo, reverse, fps, loop, period, frames)
     if (motion is None) == (transformation is None):
         raise ConfigError("compose: give either --motion FILE@I:J or --transformation FILE.json")
     _check_out(out, background, save_transformation, scale)
@@ -120,6 +160,9 @@ def compose(
         movements, notes, credits = [read_movement(str(transformation))], [], ()
     if len(movements) > 1 and (save_transformation or json):
         raise ConfigError(f"{motion}: {len(movements)} tags; a transformation is that of one, so name it as FILE#TAG")
+    if pace is not None:
+        movements, missed = zip(*map(pace.of, movements), strict=True)
+        notes = [*notes, *missed]
     middle = scenes.middle_of(loaded.model, who, canvas, resize) if about_character else None
     movements = [edit.of(movement, middle) for movement in movements]
     height, width = loaded.domain.size
@@ -172,6 +215,18 @@ def _edit(invert: bool, rotate: float, scale_by: float, move: str | None) -> Edi
     if len(shift) != 2 or not all(map(math.isfinite, shift)):
         raise ConfigError(f"--move {move}: two numbers of pixels with a comma between are needed, such as 5,0")
     return Edit(invert, rotate, scale_by, *shift)
+
+
+def _pace(
+    tempo: float, reverse: bool, fps: float | None, loop: bool, period: float | None, frames: int | None
+) -> Pace | None:
+    """What the options of time ask for; None where there is none of them. Raises ConfigError where they are wrong."""
+    if period is not None and not loop:
+        raise ConfigError(f"--period {period:g}: says how long a loop lasts; add --loop")
+    if frames is not None and frames < 1:
+        raise ConfigError(f"--frames {frames}: at least 1 is needed")
+    pace = Pace(Playback(tempo, reverse, fps, period), loop, frames)
+    return None if pace == Pace(Playback()) else pace
 
 
 def _check_out(out: str, background: str | None, saved: str | None, scale: int) -> None:
@@ -233,10 +288,14 @@ def _movements(loaded: Run, clips: list[VideoClip], canvas: scenes.Colour, resiz
 
 def _stillness(clip: VideoClip, movement: Movement) -> str | None:
     """What is said of a clip with no movement; None where there is one."""
-    name = f"{clip.name}#{clip.labels['tag']}" if "tag" in clip.labels else clip.name
     if len(clip) > 1 and scenes.is_still(clip):
-        return f"{name}: nothing moves in it; its frames are all alike"
-    return f"{name}: the model sees no movement in it" if len(clip) > 1 and _reach(movement) < SLIGHT else None
+        return f"{_name(clip)}: nothing moves in it; its frames are all alike"
+    return f"{_name(clip)}: the model sees no movement in it" if len(clip) > 1 and _reach(movement) < SLIGHT else None
+
+
+def _name(of: VideoClip | Movement) -> str:
+    """What a clip or its movement is called: its file, and its tag where it has one."""
+    return f"{of.name}#{of.labels['tag']}" if "tag" in of.labels else of.name
 
 
 def _reach(movement: Movement) -> float:

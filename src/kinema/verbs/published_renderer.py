@@ -15,7 +15,9 @@ from kinema.evaluation.scene_affine import evaluate_transformations, read_transf
 from kinema.evaluation.scene_alpha import CutsOut, evaluate_alpha
 from kinema.evaluation.scene_errors import evaluate_scenes
 from kinema.evaluation.scene_examples import Examples, draw_examples
-from kinema.evaluation.tables import Rows, Table, cell
+from kinema.evaluation.scene_flow import Moves, evaluate_flow
+from kinema.evaluation.scene_tables import DIGITS, rows_affine, rows_digits, rows_sprites
+from kinema.evaluation.tables import Rows, Table
 from kinema.training.recipe import Recipe
 from kinema.verbs.published import CLIPS, Measured, Published, Row
 
@@ -23,9 +25,9 @@ COUNT, QUICK_COUNT = 10_000, 1_000
 """Test examples."""
 PAIRS, QUICK_PAIRS = 40_000, 2_000
 """Pairs of one digit whose T_Z is read."""
-DIGITS = (5, 8)
+FLOWS, QUICK_FLOWS = 400, 40
+"""Clips whose unseen frames are told by a flow."""
 PAPER = "Resnick, Raileanu, Kapoor, Peysakhovich, Cho and Bruna: Equivariant rendering, learned from frame pairs (2020)"
-SCALES: Mapping[str, str] = {"mse255": "mean over 0-255", "sse01": "sum per image, [0, 1]", "psnr": "PSNR, dB"}
 CPU = torch.device("cpu")
 
 
@@ -63,6 +65,14 @@ def measure_scenes(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dic
     return results | {CLIPS: float(sum((k + 1) * part.sum() for k, part in enumerate(known)))}
 
 
+def measure_sprites(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
+    """The manipulations, and unseen frames told by a flow, which a rival without T_Z has none of."""
+    results = measure_scenes(model, recipe, quick, folder)
+    moves = isinstance(model, Moves)
+    few = QUICK_FLOWS if quick else FLOWS
+    return results | (evaluate_flow(model, scenes(recipe.source, recipe.data), few, 0, CPU) if moves else {})
+
+
 def of_one_digit(recipe: Recipe, digit: int) -> Any:
     """A single drawing of a digit on a single background, from the test split."""
     return scenes(recipe.source, replace(recipe.data, only=(digit,), instance=0, backgrounds=1))
@@ -75,126 +85,6 @@ def measure_affine(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dic
         pairs = read_transformations(model, of_one_digit(recipe, digit), QUICK_PAIRS if quick else PAIRS, 0, CPU)
         results |= {f"{digit}/{name}": value for name, value in evaluate_transformations(pairs).items()}
     return results
-
-
-def error_table(title: str, note: str, rows: Rows, measures: Mapping[str, str], scale: str) -> Table:
-    """A line for each row and measure: mean with its interval, quartiles of the sum per image."""
-    lines = []
-    for name, results in rows.items():
-        for measure, called in measures.items():
-            found = cell(results, f"{measure}/{scale}")
-            if found is not None:
-                quartiles = [cell(results, f"{measure}/{q}") for q in ("q1", "median", "q3")]
-                lines.append((name, called, found, *quartiles))
-    heads = ("model", "what", SCALES[scale], "q1, [0, 1]", "median, [0, 1]", "q3, [0, 1]")
-    return Table(f"{title} ({SCALES[scale]})", note, heads, tuple(lines))
-
-
-def ratio_table(rows: Rows, ratios: Mapping[str, str]) -> Table:
-    """Shares of the baselines of the same examples."""
-    lines = [(name, *(cell(results, ratio) for ratio in ratios)) for name, results in rows.items()]
-    note = "The mean error as a share of the mean of the baseline; below 1 is better than it."
-    return Table("Errors as shares of the baselines", note, ("model", *ratios.values()), tuple(lines))
-
-
-DIGIT_MEASURES: Mapping[str, str] = {
-    "background": "Background",
-    "transformation": "Transformation",
-    "combined": "both",
-    "reconstruction": "reconstruction",
-    "video frames": "Video frames (baseline)",
-    "no object": "No object (baseline)",
-    "solo": "background alone",
-}
-DIGIT_RATIOS: Mapping[str, str] = {
-    "background/of no object": "Background / No object",
-    "transformation/of video frames": "Transformation / Video frames",
-}
-SPRITE_MEASURES: Mapping[str, str] = {
-    "transformation": "analogy",
-    "background only": "background-only",
-    "background only, copy": "background-only, copying x_c",
-    "character only": "character-only",
-    "character only, copy": "character-only, copying x_c",
-    "bare": "on a bare canvas (Ours-BG)",
-    "background": "background changed",
-    "solo, free pixels": "background alone, free pixels",
-    "copy": "copying x_c (baseline)",
-    "video frames": "Video frames (baseline)",
-}
-SPRITE_RATIOS: Mapping[str, str] = {
-    "transformation/of copy": "analogy / copy",
-    "background only/of background only, copy": "background-only / copy",
-    "character only/of character only, copy": "character-only / copy",
-}
-
-
-def alpha_table(rows: Rows) -> Table:
-    """How well each model separates: the background alone, and the character cut out."""
-    lines = []
-    for name, results in rows.items():
-        measures = ("solo/psnr", "solo, free pixels/psnr", "alpha/iou", "alpha/error")
-        lines.append((name, *(cell(results, measure) for measure in measures)))
-    note = (
-        "Frames shown without their character, in dB, everywhere and where none is; characters shown without their"
-        " background: opacity solved from two gray canvases, what is more than half opaque against the truth, and the"
-        " mean absolute difference."
-    )
-    heads = ("model", "background alone, dB", "free pixels, dB", "alpha, intersection over union", "alpha, error")
-    return Table("What each code holds alone", note, heads, tuple(lines))
-
-
-def rows_digits(rows: Rows) -> list[Table]:
-    """Figure 3."""
-    note = "Unseen digits on unseen backgrounds; 95 % intervals in brackets."
-    tables = [error_table("Moving MNIST", note, rows, DIGIT_MEASURES, scale) for scale in ("mse255", "sse01", "psnr")]
-    return [tables[0], ratio_table(rows, DIGIT_RATIOS), alpha_table(rows), *tables[1:]]
-
-
-def rows_sprites(rows: Rows) -> list[Table]:
-    """Figures 6 to 9, 16 and 21."""
-    note = "Unseen characters on unseen backgrounds; 95 % intervals in brackets."
-    tables = [error_table("Sprites", note, rows, SPRITE_MEASURES, scale) for scale in ("sse01", "mse255", "psnr")]
-    return [tables[0], ratio_table(rows, SPRITE_RATIOS), alpha_table(rows), by_movement(rows), *tables[1:]]
-
-
-ANIMATIONS = ("spellcast", "thrust", "walk", "slash", "shoot")
-
-
-def by_movement(rows: Rows) -> Table:
-    """Analogies, animation by animation (figures 7, 9 and 21)."""
-    lines = []
-    for name, results in rows.items():
-        for measure in ("transformation", "background only", "character only", "copy"):
-            cells = [cell(results, f"{measure}/{animation}/sse01") for animation in ANIMATIONS]
-            if any(found is not None for found in cells):
-                lines.append((name, SPRITE_MEASURES[measure], *cells))
-    note = "Sum of squares per image in [0, 1]."
-    return Table("Sprites, animation by animation", note, ("model", "what", *ANIMATIONS), tuple(lines))
-
-
-AFFINE: Mapping[str, str] = {
-    "r2 inverse": "r2, inverse of T_X",
-    "r2 forward": "r2, T_X as printed",
-    "constant entries": "constant entries",
-    "angle error, degrees": "angle error, degrees",
-    "angle correlation": "angle correlation",
-    "shift norm correlation": "shift norm correlation",
-    "greatest singular value": "greatest singular value",
-}
-PAPER_R2 = {5: 0.992, 8: 0.993}
-
-
-def rows_affine(rows: Rows) -> list[Table]:
-    """Section 4.6, figures 11 to 14."""
-    lines: list[tuple[Any, ...]] = []
-    for name, results in rows.items():
-        for digit in DIGITS:
-            lines.append((name, digit, *(cell(results, f"{digit}/affine/{measure}") for measure in AFFINE)))
-    for digit, r2 in PAPER_R2.items():
-        lines.append(("paper", digit, None, r2, *[None] * (len(AFFINE) - 2)))
-    note = "T_Z of pairs of one drawing of a digit on one background, against the true movement."
-    return [Table("T_Z and T_X", note, ("model", "digit", *AFFINE.values()), tuple(lines)), *rows_digits(rows)]
 
 
 def pictures(rows: Mapping[str, Measured], quick: bool) -> Mapping[str, bytes]:
@@ -223,9 +113,14 @@ def affine_pictures(rows: Mapping[str, Measured], quick: bool) -> Mapping[str, b
 SAMPLE = "{n/examples:.0f} test examples"
 
 
+MEASURES: Mapping[Any, Any] = {rows_digits: measure_scenes, rows_sprites: measure_sprites}
+"""What tables show, and what measures it."""
+
+
 def table(about: str, rows: tuple[Row, ...], compose: Callable[[Rows], list[Table]]) -> Published:
     """A table of manipulations."""
-    return Published(f"{about}, after {PAPER}.", rows, compose, pictures, measure_scenes, "renderer-glyphs", SAMPLE)
+    measure = MEASURES[compose]
+    return Published(f"{about}, after {PAPER}.", rows, compose, pictures, measure, "renderer-glyphs", SAMPLE)
 
 
 SMALL: Mapping[str, str] = {
