@@ -15,8 +15,10 @@ from kinema.maths.affine import (
     identity,
     invert,
     parts,
+    rigid,
     shift_to_canvas,
     shift_to_pixels,
+    similarity,
     to_canvas,
     to_pixels,
     warp,
@@ -141,3 +143,23 @@ def test_gradients(theta):
     assert torch.autograd.gradcheck(lambda t: compose(invert(t), t * t), (theta,))
     assert torch.autograd.gradcheck(parts, (theta,))
     assert torch.autograd.gradcheck(lambda t: to_canvas(to_pixels(t, 3, 5) * 2, 3, 5), (theta,))
+
+
+def test_the_nearest_rotation_is_that_of_the_singular_value_decomposition():
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(200, 2, 3, generator=generator, dtype=torch.float64)
+    theta = theta[torch.linalg.det(theta[:, :, :2]) > 0]
+    u, _, vt = torch.linalg.svd(theta[:, :, :2])
+    torch.testing.assert_close(rigid(theta)[:, :, :2], u @ vt)
+    torch.testing.assert_close(rigid(theta)[:, :, 2], theta[:, :, 2])
+    torch.testing.assert_close(parts(rigid(theta))[0], parts(theta)[0])
+
+
+def test_the_nearest_similarity_is_nearer_than_any_other():
+    """The least squares over [[c, -s], [s, c]], solved by torch, which knows nothing of matrices."""
+    theta = torch.randn(50, 2, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    design = torch.tensor([[1.0, 0], [0, -1], [0, 1], [1, 0]], dtype=torch.float64)
+    solved = torch.linalg.lstsq(design, theta[:, :, :2].flatten(1).mT).solution
+    found = similarity(theta)
+    torch.testing.assert_close(found[:, :, :2].flatten(1).mT, design @ solved)
+    torch.testing.assert_close(found[:, :, 2], theta[:, :, 2])

@@ -85,6 +85,24 @@ def parts(
     return torch.atan2(c - b, a + d), theta[..., 2], torch.stack([q + r, (q - r).abs()], dim=-1)
 
 
+def similarity(theta: Float[Tensor, "*B 2 3"]) -> Float[Tensor, "*B 2 3"]:
+    """The matrix whose 2 x 2 part is the nearest turn with a scale, in least squares; the shift stays."""
+    (a, b), (c, d) = (row.unbind(-1) for row in theta[..., :2].unbind(-2))
+    return _turned((a + d) / 2, (c - b) / 2, theta)
+
+
+def rigid(theta: Float[Tensor, "*B 2 3"]) -> Float[Tensor, "*B 2 3"]:
+    """The matrix whose 2 x 2 part is the nearest rotation, as in `parts`; the shift stays. NaN where none is nearest."""
+    (a, b), (c, d) = (row.unbind(-1) for row in theta[..., :2].unbind(-2))
+    length = torch.hypot(a + d, c - b)
+    return _turned((a + d) / length, (c - b) / length, theta)
+
+
+def _turned(cos: Tensor, sin: Tensor, theta: Float[Tensor, "*B 2 3"]) -> Float[Tensor, "*B 2 3"]:
+    rows = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+    return torch.cat([rows, theta[..., 2:]], dim=-1)
+
+
 def _half(like: Tensor, height: int, width: int) -> Tensor:
     """Pixels of one canvas unit, to the right and down."""
     return like.new_tensor([width / 2, height / 2])

@@ -18,7 +18,7 @@ from kinema.maths import affine
 from kinema.models.base import Losses
 from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.registration import landing_error, practice, pyramid_error
-from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, NETWORKS, TRANSFORMATIONS, Reading, Views, over
+from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, FREEDOMS, NETWORKS, TRANSFORMATIONS, Reading, Views, over
 
 ROUND = 0.3
 """An error of the background alone counts squared below this, in [0, 1], and in proportion above it."""
@@ -45,8 +45,10 @@ class Renderer(nn.Module):
         self.background_encoder = nets.encoder(3, config.width, config.features, config.padding)
         self.decoder = nets.decoder(config.width, config.features, config.padding)
         self.stride = nets.stride
-        reading = Reading(channels, config.hidden, config.parts, domain.size, nets.stride, config.field)
-        self.head = TRANSFORMATIONS[config.transformation](reading)
+        c = config
+        freedom = FREEDOMS[c.freedom]
+        reading = Reading(channels, c.hidden, c.parts, domain.size, nets.stride, c.field, c.looks, freedom)
+        self.head = TRANSFORMATIONS[c.transformation](reading)
         self.settled = 1.0
 
     # --- from pictures -----------------------------------------------------------------------------------------------
@@ -70,11 +72,13 @@ class Renderer(nn.Module):
         """f_b."""
         return self.background_encoder(x - 0.5)
 
+    def outlines(self, character: Float[Tensor, "B K C h w"]) -> Float[Tensor, "B K h w"]:
+        """Where each part of a character is: its cover, or else how long its features are."""
+        return character[:, :, -1] if self.covers else character.norm(dim=2)
+
     def outline(self, character: Float[Tensor, "B K C h w"]) -> Float[Tensor, "B 1 h w"]:
-        """Where a character is: its cover, or else how long its features are."""
-        if self.covers:
-            return character[:, :, -1].sum(1, keepdim=True)
-        return character.flatten(1, 2).norm(dim=1, keepdim=True)
+        """Where a character is: the sum of its parts'."""
+        return self.outlines(character).sum(1, keepdim=True)
 
     def transformation(
         self, first: Float[Tensor, "#B 3 H W"], second: Float[Tensor, "B 3 H W"], given: Tensor | None = None
@@ -87,9 +91,14 @@ class Renderer(nn.Module):
         self, first: Tensor, second: Tensor, z1: Tensor, z2: Tensor, given: Tensor | None = None
     ) -> Float[Tensor, "B K 2 3"]:
         """T_Z of two frames whose codes are known."""
+        return self._readings(first, second, z1, z2, given)[-1]
+
+    def _readings(
+        self, first: Tensor, second: Tensor, z1: Tensor, z2: Tensor, given: Tensor | None = None
+    ) -> list[Float[Tensor, "B K 2 3"]]:
         with torch.autocast(z1.device.type, enabled=False):
-            outlines = self.outline(z1).float(), self.outline(z2).float()
-            return self.head(Views((first, second), (z1.float(), z2.float()), outlines, given))
+            outlines = self.outlines(z1).float(), self.outlines(z2).float()
+            return self.head.readings(Views((first, second), (z1.float(), z2.float()), outlines, given))
 
     # --- to pictures -------------------------------------------------------------------------------------------------
 
@@ -192,8 +201,9 @@ class Renderer(nn.Module):
     def _practised(self, frames: Tensor, z: Tensor) -> Float[Tensor, ""]:
         """How far T_Z goes astray between codes and the same codes moved in a known way, where there is anybody."""
         truth, at, seen = practice(self.outline(z).float(), self.config.turn)
-        theta = self.read(frames, frames, z, self.move(z, truth[:, None].expand(-1, self.config.parts, -1, -1)))
-        return (landing_error(theta, truth, at) * seen).sum() / seen.sum().clamp_min(1)
+        moved = self.move(z, truth[:, None].expand(-1, self.config.parts, -1, -1))
+        errors = [landing_error(theta, truth, at) for theta in self._readings(frames, frames, z, moved)]
+        return (torch.stack(errors).mean(0) * seen).sum() / seen.sum().clamp_min(1)
 
     def forward(
         self, first: UInt8[Tensor, "B 3 H W"], second: UInt8[Tensor, "B 3 H W"], given: Tensor | None = None

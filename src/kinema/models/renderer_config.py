@@ -6,7 +6,7 @@ from typing import Any
 from kinema.data.pairs import PairSource
 from kinema.errors import ConfigError
 from kinema.nn.scene import Padding
-from kinema.nn.scene_choices import CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Given, add
+from kinema.nn.scene_choices import CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Centred, Given, add
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,10 @@ class RendererConfig:
     outlines cropped about their middles, which is ours."""
     field: float = 0.5
     """Share of the canvas that such a crop spans."""
+    looks: int = 1
+    """How often it looks: again at the character as it was moved, to correct what was read. With centred."""
+    freedom: str = "affine"
+    """Which matrices T_Z may be: affine, as in the paper, similarity or rigid."""
     equivariance: float = 0.1
     """Weight of the equivariance loss."""
     invariance: float = 0.1
@@ -100,10 +104,12 @@ class RendererConfig:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"model.{name}: {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
-        least = {"width": 1, "features": 1, "patch": 1, "hidden": 1, "parts": 1} | dict.fromkeys(WEIGHTS, 0)
+        least = {"width": 1, "features": 1, "patch": 1, "hidden": 1, "parts": 1, "looks": 1} | dict.fromkeys(WEIGHTS, 0)
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; {low} or more is needed")
+        if self.looks > 1 and TRANSFORMATIONS[self.transformation] is not Centred:
+            raise ConfigError(f"model.looks is {self.looks}; only transformation: centred looks more than once")
         if not 0 < self.field <= 1:
             raise ConfigError(f"model.field is {self.field}; a share of the canvas is needed, above 0 and at most 1")
         fixed = TRANSFORMATIONS[self.transformation] is Given

@@ -6,6 +6,7 @@ layers here are ours (docs/papers/renderer.md).
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -88,9 +89,13 @@ class SceneDecoder(nn.Sequential):
 class AffineHead(nn.Module):
     """Two maps, in order, to K affine matrices: the identity until it has learned otherwise."""
 
-    def __init__(self, channels: int, hidden: int, parts: int, side: int) -> None:
-        """`channels` and `side` of each map, which is halved down to `POOLED` before the average."""
+    def __init__(
+        self, channels: int, hidden: int, parts: int, side: int, freedom: Callable[[Tensor], Tensor] = lambda m: m
+    ) -> None:
+        """`channels` and `side` of each map, which is halved down to `POOLED` before the average; `freedom` takes the
+        matrices to those that are allowed."""
         super().__init__()
+        self.freedom = freedom
         layers: list[nn.Module] = [nn.Conv2d(2 * channels, hidden, 3, padding=1), Norm(hidden)]
         for _ in range(max(0, round(math.log2(side / POOLED)))):
             layers += [nn.Conv2d(hidden, hidden, 4, 2, 1), Norm(hidden)]
@@ -103,4 +108,4 @@ class AffineHead(nn.Module):
 
     def forward(self, first: Float[Tensor, "B C H W"], second: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K 2 3"]:
         h = functional.adaptive_avg_pool2d(self.maps(torch.cat([first, second], 1)), POOLED)
-        return self.last(self.dense(h.flatten(1))).view(-1, self.parts, 2, 3)
+        return self.freedom(self.last(self.dense(h.flatten(1))).view(-1, self.parts, 2, 3))

@@ -1,9 +1,9 @@
 """What a renderer may be made of, by name: networks, what each code is read from, and how both codes meet."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinema.errors import ConfigError
+from kinema.maths import affine
 from kinema.nn.registration import about, centre, crop
 from kinema.nn.scene import AffineHead, SceneDecoder, SceneEncoder
 from kinema.nn.scene_pixels import COLOURS, PixelDecoder, PixelEncoder
@@ -28,7 +29,7 @@ class Views:
     characters: tuple[Tensor, Tensor]
     """Codes, (B, K, C, h, w) each."""
     outlines: tuple[Tensor, Tensor]
-    """How much of the character is where, (B, 1, h, w) each."""
+    """How much of each part of the character is where, (B, K, h, w) each."""
     given: Tensor | None
     """The true transformation, where it is told."""
 
@@ -47,57 +48,81 @@ class Reading:
     """Pixels from one place of a code to the next."""
     field: float
     """Share of the canvas that a centred crop spans."""
+    looks: int
+    """How often a centred reading looks."""
+    freedom: Callable[[Tensor], Tensor]
+    """From any matrices to those that are allowed."""
 
 
-class Transformation(Protocol):
+class Transformation(nn.Module, ABC):
     """T_Z, which takes a pair in order."""
 
-    def __call__(self, pair: Views) -> Float[Tensor, "B K 2 3"]: ...
+    @abstractmethod
+    def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]: ...
+
+    def readings(self, pair: Views) -> list[Float[Tensor, "B K 2 3"]]:
+        """What was read at every look, the last of which counts."""
+        return [self(pair)]
 
 
-class FromFeatures(nn.Module):
+class FromFeatures(Transformation):
     """T_Z of (f_c(x1), f_c(x2)): the paper's."""
 
     def __init__(self, made_for: Reading) -> None:
         super().__init__()
-        side = min(made_for.size) // made_for.stride
-        self.head = AffineHead(made_for.channels * made_for.parts, made_for.hidden, made_for.parts, side)
+        m, side = made_for, min(made_for.size) // made_for.stride
+        self.head = AffineHead(m.channels * m.parts, m.hidden, m.parts, side, m.freedom)
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         first, second = pair.characters
         return self.head(first.flatten(1, 2), second.flatten(1, 2))
 
 
-class FromFrames(nn.Module):
+class FromFrames(Transformation):
     """T_Z of (x1, x2): the second variant of the authors' note."""
 
     def __init__(self, made_for: Reading) -> None:
         super().__init__()
-        self.head = AffineHead(3, made_for.hidden, made_for.parts, min(made_for.size))
+        self.head = AffineHead(3, made_for.hidden, made_for.parts, min(made_for.size), made_for.freedom)
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
         return self.head(*pair.frames)
 
 
-class Centred(nn.Module):
+class Centred(Transformation):
     """T_Z of both outlines, each cropped about its own middle: ours.
 
     The way from one middle to the other is then known, and what is left for the network is to turn and to correct.
-    The codes do not learn from being read.
+    It looks again at the first outline as it was moved, and corrects what it read (as in the inverse compositional
+    transformer networks of Lin and Lucey, 2017). The codes do not learn from being read.
     """
 
     def __init__(self, made_for: Reading) -> None:
         super().__init__()
-        self.head, self.field = AffineHead(1, made_for.hidden, made_for.parts, CROP), made_for.field
+        self.head = AffineHead(1, made_for.hidden, made_for.parts, CROP, made_for.freedom)
+        self.field, self.looks = made_for.field, made_for.looks
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
+        return self.readings(pair)[-1]
+
+    def readings(self, pair: Views) -> list[Float[Tensor, "B K 2 3"]]:
         first, second = (outline.detach() for outline in pair.outlines)
-        middles = centre(first), centre(second)
-        crops = (crop(part, at, self.field, CROP) for part, at in zip((first, second), middles, strict=True))
+        found = [self.look(first, second)]
+        for _ in range(self.looks - 1):
+            known = found[-1].detach()
+            moved = affine.warp(first.flatten(0, 1)[:, None], known.flatten(0, 1)).view_as(first)
+            found.append(affine.compose(known, self.look(moved, second)))
+        return found
+
+    def look(self, first: Float[Tensor, "B K h w"], second: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2 3"]:
+        """What leads from one outline to the other at one look."""
+        whole = [part.sum(1, keepdim=True) for part in (first, second)]
+        middles = [centre(part) for part in whole]
+        crops = (crop(part, at, self.field, CROP) for part, at in zip(whole, middles, strict=True))
         return about(self.head(*crops), *middles)
 
 
-class Given(nn.Module):
+class Given(Transformation):
     """T_Z = T_X, the true transformation: the first variant of the note, and figure 18 of the paper."""
 
     def __init__(self, made_for: Reading) -> None:
@@ -110,13 +135,26 @@ class Given(nn.Module):
         return pair.given[:, None].to(pair.characters[0].dtype).expand(-1, self.parts, -1, -1)
 
 
-TRANSFORMATIONS: dict[str, Callable[[Reading], nn.Module]] = {
+TRANSFORMATIONS: dict[str, Callable[[Reading], Transformation]] = {
     "features": FromFeatures,
     "frames": FromFrames,
     "centred": Centred,
     "given": Given,
 }
 """What the transformation may be read from."""
+
+
+def affine_freedom(theta: Tensor) -> Tensor:
+    """Any affine matrix (paper)."""
+    return theta
+
+
+FREEDOMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "affine": affine_freedom,
+    "similarity": affine.similarity,
+    "rigid": affine.rigid,
+}
+"""Which matrices T_Z may be."""
 
 
 def add(character: Tensor, background: Tensor) -> Tensor:
@@ -210,5 +248,6 @@ CHOICES: Mapping[str, Mapping[str, object]] = {
     "networks": NETWORKS,
     "transformation": TRANSFORMATIONS,
     "compositing": COMPOSITING,
+    "freedom": FREEDOMS,
 }
 """What each setting that is a name may be."""
