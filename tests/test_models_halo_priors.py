@@ -130,3 +130,12 @@ def test_a_closed_motion_repeats_itself_for_ever():
     shown = halo.animate_images(frames[:, 0], torch.tensor([0, 1, 2]), times)
     assert_close(shown[:, 1], shown[:, 0], atol=1e-4, rtol=0)
     assert_close(shown[:, 2], shown[:, 0], atol=1e-3, rtol=0)
+
+
+def test_a_learned_prior_stays_narrow():
+    """However far its parameter goes, or views would keep phases of their own."""
+    halo = model(prior="learned")
+    halo.prior.logvar_per_action.data.fill_(3.0)
+    assert halo.prior.at_start().logvar.max() == pytest.approx(-3.2)
+    halo.prior.logvar_per_action.data.fill_(-5.0)
+    assert halo.prior.at_start().logvar.max() == pytest.approx(-5.0)

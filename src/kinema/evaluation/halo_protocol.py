@@ -22,7 +22,7 @@ from kinema.evaluation.reconstruction import evaluate_reconstruction
 from kinema.evaluation.rollouts import LENGTHS, evaluate_rollouts
 from kinema.evaluation.swap import evaluate_swaps
 from kinema.evaluation.time_control import evaluate_time_control
-from kinema.evaluation.trained_judge import JudgeNetwork
+from kinema.evaluation.trained_judge import JudgeNetwork, OpinionJudge
 from kinema.evaluation.windows import batched, floats, pixels, windows_at
 from kinema.models.halo import Halo
 
@@ -83,7 +83,7 @@ def evaluate_halo(
 
 @torch.no_grad()
 def image_to_sequence(
-    model: Any, source: Source, judge: JudgeNetwork, count: int, seed: int, device: torch.device
+    model: Any, source: Source, judge: OpinionJudge, count: int, seed: int, device: torch.device
 ) -> dict[str, float]:
     """``image to sequence/action``: how often one image, told any action, is seen to do it (the paper's figure 4)."""
     chosen, action = balanced_clips(source, count, torch.Generator().manual_seed(seed))
