@@ -12,7 +12,7 @@ from kinema.data.pairs import PairSource, SceneSource
 from kinema.data.scenes import Scenes
 from kinema.evaluation import scene_pictures
 from kinema.evaluation.report import Section, losses, page
-from kinema.evaluation.scene_affine import evaluate_transformations, read_transformations
+from kinema.evaluation.scene_affine import ReadsTransformations, evaluate_transformations, read_transformations
 from kinema.evaluation.scene_alpha import CutsOut, evaluate_alpha
 from kinema.evaluation.scene_errors import Separates, evaluate_scenes, floats
 from kinema.evaluation.scene_examples import draw_examples
@@ -30,13 +30,15 @@ def evaluate_pairs(model: Any, test: PairSource, seed: int, count: int, device: 
         return evaluate_films(model, test, device) if isinstance(test, Scenes) else {}
     examples = draw_examples(test, count, seed)
     results = evaluate_scenes(model, examples, device, seed)
-    separates, moves = isinstance(model, CutsOut), isinstance(model, Moves)
+    separates, moves, reads = (
+        isinstance(model, kind) for kind in (CutsOut, Moves, ReadsTransformations)
+    )  # a rival: none
     if separates:
         results |= evaluate_alpha(model, examples, device, seed)
     if moves and bool((test.frame_counts() >= LEAST).any()):
         results |= evaluate_flow(model, test, FEW, seed, device)
     one = torch.zeros(1, dtype=torch.int64)
-    if test.given(one, one, one + 1) is not None:
+    if reads and test.given(one, one, one + 1) is not None:
         results |= evaluate_transformations(read_transformations(model, test, 4 * count, seed, device))
     return results
 

@@ -92,7 +92,7 @@ def similarity(theta: Float[Tensor, "*B 2 3"]) -> Float[Tensor, "*B 2 3"]:
 
 
 def rigid(theta: Float[Tensor, "*B 2 3"]) -> Float[Tensor, "*B 2 3"]:
-    """The matrix whose 2 x 2 part is the nearest rotation, as in `parts`; the shift stays. NaN where none is nearest."""
+    """The matrix whose 2 x 2 part is the nearest rotation, as in `parts`; the shift stays. NaN where none is."""
     (a, b), (c, d) = (row.unbind(-1) for row in theta[..., :2].unbind(-2))
     length = torch.hypot(a + d, c - b)
     return _turned((a + d) / length, (c - b) / length, theta)

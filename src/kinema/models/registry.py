@@ -11,6 +11,7 @@ from kinema.models.halo import Halo, HaloConfig
 from kinema.models.locomotion import Locomotion, LocomotionConfig
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig, domain_of
+from kinema.models.rivals import analogies
 from kinema.models.rivals.crbm import Crbm, CrbmConfig
 from kinema.models.rivals.erd import Erd, ErdConfig
 from kinema.models.rivals.lstm3lr import Lstm3lr, Lstm3lrConfig
@@ -36,9 +37,16 @@ def of_motion(config: type, build: Callable[[Any, Any], nn.Module]) -> Family:
     return Family(config, build, motion_base.MotionDomain, motion_base.domain_of, "motion")
 
 
+def of_analogies(config: type, build: Callable[[Any, Any], nn.Module]) -> Family:
+    """A family that learns from quadruples of pictures, drawn from a source of pairs."""
+    return Family(config, build, analogies.AnalogyDomain, analogies.domain_of, "pairs")
+
+
 FAMILIES: dict[str, Family] = {
     "halo": Family(HaloConfig, Halo),
     "renderer": Family(RendererConfig, Renderer, PairDomain, domain_of, "pairs"),
+    "analogy-add": of_analogies(analogies.AddConfig, analogies.Add),
+    "analogy-dis": of_analogies(analogies.DisentangledConfig, analogies.Disentangled),
     "locomotion": of_motion(LocomotionConfig, Locomotion),
     "vae-lstm": of_motion(VaeLstmConfig, VaeLstm),
     "erd": of_motion(ErdConfig, Erd),

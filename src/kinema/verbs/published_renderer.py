@@ -13,7 +13,7 @@ from kinema.data.registry import build_source
 from kinema.evaluation import scene_pictures
 from kinema.evaluation.scene_affine import evaluate_transformations, read_transformations
 from kinema.evaluation.scene_alpha import CutsOut, evaluate_alpha
-from kinema.evaluation.scene_errors import evaluate_scenes
+from kinema.evaluation.scene_errors import Separates, evaluate_scenes
 from kinema.evaluation.scene_examples import Examples, draw_examples
 from kinema.evaluation.scene_flow import Moves, evaluate_flow
 from kinema.evaluation.scene_tables import DIGITS, rows_affine, rows_digits, rows_sprites
@@ -88,13 +88,14 @@ def measure_affine(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dic
 
 
 def pictures(rows: Mapping[str, Measured], quick: bool) -> Mapping[str, bytes]:
-    """Manipulations and solo renders of every row."""
+    """Manipulations of every row, and solo renders of those that have them."""
     made = {}
     for name, row in rows.items():
         few = next(test_examples(row.recipe, quick).chunks(scene_pictures.SHOWN))
         slug = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
         made[f"{slug}.png"] = scene_pictures.manipulations(row.model, few, CPU)
-        made[f"{slug}-solo.png"] = scene_pictures.solo(row.model, few.frames["1i"], CPU)
+        if isinstance(row.model, Separates):
+            made[f"{slug}-solo.png"] = scene_pictures.solo(row.model, few.frames["1i"], CPU)
     return made
 
 
@@ -181,7 +182,14 @@ RENDERER_TABLES: dict[str, Published] = {
         rows_sprites,
     ),
     "renderer-sprites-bare": table(
-        "Sprites without backgrounds: figures 4, 6 and 7", (Row("paper's form", "renderer-sprites-bare"),), rows_sprites
+        "Sprites without backgrounds: figures 4, 6 and 7, with Reed's rivals, which are told the answers in training",
+        (
+            Row("paper's form", "renderer-sprites-bare"),
+            Row("Add", "rival-add"),
+            Row("Dis", "rival-dis"),
+            Row("Dis+Cls", "rival-dis-cls"),
+        ),
+        rows_sprites,
     ),
     "renderer-backgrounds": table(
         "Sprites: figure 8, the number of backgrounds in training",
