@@ -7,6 +7,7 @@ the widths take turns. Weights are new ones, which cost what trained ones do.
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -14,10 +15,16 @@ import torch
 from kinema.data.pairs import PairBatch
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
-from kinema.nn.scene_choices import Views
+from kinema.training.recipe import build_recipe, read_recipe
 
 WIDTHS = (32, 64)
 ROUNDS, BATCH = 20, 64
+
+
+def configs(width: int) -> dict[str, RendererConfig]:
+    """The paper's form, and the recipe's, of this width."""
+    ours = build_recipe(read_recipe("renderer-digits"), "renderer-digits").model
+    return {"paper's form": RendererConfig(width=width, features=width), "ours": replace(ours, width=width)}
 
 
 def rounds(candidates: dict[str, Callable[[], object]], device: torch.device) -> dict[str, list[float]]:
@@ -33,9 +40,11 @@ def rounds(candidates: dict[str, Callable[[], object]], device: torch.device) ->
     return {name: times[1:] for name, times in taken.items()}
 
 
-def calls(width: int, size: int, count: int, device: torch.device, train: bool) -> dict[str, Callable[[], object]]:
-    """What is timed of a model of this width."""
-    model = Renderer(RendererConfig(width=width, features=width), PairDomain((size, size), 5.0)).to(device).eval()
+def calls(
+    config: RendererConfig, size: int, count: int, device: torch.device, train: bool
+) -> dict[str, Callable[[], object]]:
+    """What is timed of a model of these settings."""
+    model = Renderer(config, PairDomain((size, size), 5.0)).to(device).eval()
     x = torch.rand(count, 3, size, size, device=device)
     with torch.inference_mode():
         z, b = model.encode_character(x), model.encode_background(x)
@@ -46,7 +55,7 @@ def calls(width: int, size: int, count: int, device: torch.device, train: bool) 
 
     @torch.inference_mode()
     def frame() -> object:
-        return model.render(model.move(z, model.head(Views((x, x), (z, z), None))), b)
+        return model.render(model.move(z, model.read(x, x, z, z)), b)
 
     frames = torch.randint(256, (BATCH, 3, size, size), dtype=torch.uint8, device=device)
     adam = torch.optim.Adam(model.parameters(), fused=True)
@@ -75,12 +84,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     candidates = {
-        f"width {width}: {name}": call
+        f"{form}, width {width}: {name}": call
         for width in WIDTHS
-        for name, call in calls(width, options.size, options.frames, device, options.train).items()
+        for form, config in configs(width).items()
+        for name, call in calls(config, options.size, options.frames, device, options.train).items()
     }
     for name, times in rounds(candidates, device).items():
-        print(f"{name:48} best {1e3 * min(times):8.2f} ms, median {1e3 * median(times):8.2f} ms")
+        print(f"{name:62} best {1e3 * min(times):8.2f} ms, median {1e3 * median(times):8.2f} ms")
 
 
 if __name__ == "__main__":

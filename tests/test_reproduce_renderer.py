@@ -58,3 +58,14 @@ def test_a_quick_table_comes_out_whole(name, tmp_path, monkeypatch):
         f"{name}-quick-kinema.png",
         f"{name}-quick-kinema-solo.png",
     }
+
+
+@pytest.mark.slow
+def test_quick_says_something(tmp_path):
+    """In minutes on two cores a character on another background is better than none, and it moves."""
+    results = reproduce("renderer-mnist", out=str(tmp_path), quick=True, quiet=True)
+    ours, paper = results["Kinema"][0], results["paper's form"][0]
+    assert ours["background/of no object"] < 0.9
+    assert ours["transformation/of video frames"] < 0.7
+    assert ours["solo/psnr"] > 24
+    assert ours["background/of no object"] < paper["background/of no object"]

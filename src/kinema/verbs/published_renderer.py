@@ -128,7 +128,7 @@ SMALL: Mapping[str, str] = {
     "model.width": "12",
     "model.features": "6",
     "model.hidden": "48",
-    "training.steps": "900",
+    "training.steps": "500",
     "training.batch": "16",
     "training.learning_rate": "0.002",
     "training.warmup": "50",
