@@ -139,3 +139,13 @@ def test_a_learned_prior_stays_narrow():
     assert halo.prior.at_start().logvar.max() == pytest.approx(-3.2)
     halo.prior.logvar_per_action.data.fill_(-5.0)
     assert halo.prior.at_start().logvar.max() == pytest.approx(-5.0)
+
+
+def test_a_phase_is_known_at_any_wanted_times():
+    halo, frames = model(), clips()
+    times = torch.arange(T, dtype=torch.float64).expand(3, -1)
+    action = torch.tensor([0, 2, 1])
+    known = halo.phase(frames, times, action)
+    later = halo.phase(frames, times, action, times + 1)
+    assert_close(later[:, :-1], known[:, 1:], atol=1e-5, rtol=1e-5)
+    assert (later - known).abs().max() > 1e-3, "the case moves"
