@@ -78,3 +78,24 @@ def test_the_objective_is_the_same_with_and_without_pictures():
     for name, value in losses[0].terms.items():
         assert_close(value, losses[1].terms[name], rtol=1e-3, atol=1e-5)
     assert_close(prepared.window(clips, start).times, source.window(clips, start).times)
+
+
+def test_what_is_nearer_to_black_than_to_the_darkest_pixel_is_black():
+    x = frames()
+    x[:, :, :3] = 0
+    x[:, :, 3:] = 0.4 + 0.6 * x[:, :, 3:]
+    coordinates = Coordinates(SHAPE, 7)
+    coordinates.fit(x)
+    least = x.amax(1)[x.amax(1) > 0].min()
+    assert_close(coordinates.least, least)
+    noisy = coordinates.leave(coordinates.enter((x + 0.3 * least * torch.rand_like(x)).clamp(0, 1)))
+    assert not noisy[:, :, :3].any()
+    assert_close(noisy[:, :, 3:], x[:, :, 3:], atol=0.5 * float(least), rtol=0)
+    assert noisy[:, :, 3:].amin() > 0
+
+
+def test_frames_that_are_never_black_are_left_as_they_are():
+    coordinates = Coordinates(SHAPE, 7)
+    coordinates.fit(0.5 + 0.5 * frames())
+    coordinates.mean.fill_(0.1)
+    assert_close(coordinates.leave(torch.zeros(1, 8)), torch.full((1, *SHAPE), 0.1))

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
 
 CHUNK = 64
@@ -35,7 +36,7 @@ class CoordinateBatch:
 class CoordinateSource:
     """Windows of `source`, as training asks for them; `enter` brings uint8 frames (N, C, H, W) to coordinates."""
 
-    def __init__(self, source: Source, enter: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, source: Source | Relabelled, enter: Callable[[Tensor], Tensor]) -> None:
         self.source = source
         counts = source.frame_counts().cpu()
         self.counts, self.offsets = counts, counts.cumsum(0) - counts

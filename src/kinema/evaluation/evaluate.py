@@ -6,6 +6,7 @@ from kinema.data.source import Source, TruthSource
 from kinema.evaluation.judge import Judge, NearestRendering
 from kinema.evaluation.reconstruction import evaluate_reconstruction
 from kinema.evaluation.swap import CPU, evaluate_swaps
+from kinema.evaluation.unlabelled import without_labels
 from kinema.models.base import ClipModel
 
 
@@ -24,6 +25,7 @@ def evaluate(
     none is given) and `evaluate_reconstruction`; any other source gives the latter alone.
     """
     results = {"n": float(pairs)}
+    model = without_labels(model)
     if isinstance(test_source, TruthSource):
         judge = judge or NearestRendering(test_source)
         results |= evaluate_swaps(model, test_source, train_source, pairs, seed, judge, device)

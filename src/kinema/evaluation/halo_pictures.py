@@ -58,7 +58,7 @@ def actions(model: Halo, source: Source, seed: int) -> bytes:
     rows: list[tuple[str, Tensor]] = []
     for clip in windows.frames():
         rows.append(("clip", clip))
-        for index, action in enumerate(source.actions):
+        for index, action in enumerate(model.domain.actions):
             shown = model.animate_images(floats(clip[None, 0]), torch.tensor([index]), times)[0]
             rows.append((action, pixels(shown)))
     return _grid(rows, source)
@@ -67,13 +67,13 @@ def actions(model: Halo, source: Source, seed: int) -> bytes:
 def drawn(model: Halo, source: Source, seed: int) -> bytes:
     """Real content with drawn motions, then real motions with drawn contents."""
     windows, generator = _some(source, seed), torch.Generator().manual_seed(seed)
-    frames, times, own = floats(windows.frames()), windows.elapsed(), windows.labels("action")
-    action = (own + 1) % len(source.actions)
+    frames, times, names = floats(windows.frames()), windows.elapsed(), model.domain.actions
+    action = (model.recognise(frames).argmax(1) + 1) % len(names)
     moved = pixels(model.with_prior_motion(frames, action, times, generator))
     dressed = pixels(model.with_sampled_content(frames, times, None, generator))
     rows: list[tuple[str, Tensor]] = []
     for clip in range(len(frames)):
-        told = source.actions[int(action[clip])] if model.config.conditional else "drawn"
+        told = names[int(action[clip])] if model.config.one_moves else "drawn"
         rows += [("clip", windows.frames()[clip]), (f"motion: {told}", moved[clip]), ("drawn content", dressed[clip])]
     return _grid(rows, source)
 
@@ -85,11 +85,11 @@ def energies(model: Halo, source: Source, seed: int) -> bytes:
     """
     first = floats(_some(source, seed).frames()[:1])
     times = torch.arange(LONG, dtype=torch.float64)
-    names = source.actions if model.config.conditional else [str(k) for k in range(model.count)]
+    names = model.domain.actions if model.config.one_moves else [str(k) for k in range(model.count)]
     parts: dict[str, list[Tensor]] = {}
     h = model.encode(first)
     for index in range(len(names)):
-        action = torch.tensor([index if model.config.conditional else 0])
+        action = torch.tensor([index if model.config.one_moves else 0])
         states = model.flow(model.mean_state(h, model.anchor(0, h.shape[1]), action), times[None])
         for part, values in model.energy(states).items():
             parts.setdefault(part, []).append(values[0, :, index])

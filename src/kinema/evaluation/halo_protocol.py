@@ -23,6 +23,7 @@ from kinema.evaluation.rollouts import LENGTHS, evaluate_rollouts
 from kinema.evaluation.swap import evaluate_swaps
 from kinema.evaluation.time_control import evaluate_time_control
 from kinema.evaluation.trained_judge import JudgeNetwork, OpinionJudge
+from kinema.evaluation.unlabelled import without_labels
 from kinema.evaluation.windows import batched, floats, pixels, windows_at
 from kinema.models.halo import Halo
 
@@ -53,6 +54,7 @@ def evaluate_halo(
     begin with a name of `others` by that judge. ``conditional`` and ``bars reached`` of ``bars`` say what they say.
     `brief` leaves out probes, what is drawn without densities, and rollouts of more than 64 frames.
     """
+    model = without_labels(model)
     results = evaluate_disentanglement(model, test, judge, count, seed, device)
     bars = passes(results, CONDITIONAL if model.config.conditional else UNCONDITIONAL)
     results |= {"conditional": float(model.config.conditional), "bars": float(len(bars))}

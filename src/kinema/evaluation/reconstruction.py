@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from kinema.data.source import Source
-from kinema.evaluation.swap import CPU, picture_scores
+from kinema.evaluation.swap import CPU, picture_scores, recognised
 from kinema.evaluation.windows import Windows, batched, draw_windows, floats, pixels, windows_at
 from kinema.models.base import ClipModel
 
@@ -24,8 +24,7 @@ def evaluate_reconstruction(
     chosen = torch.randperm(len(source), generator=generator)[:clips]
     windows = draw_windows(source, chosen, generator)
     results = _scores("reconstruction", reconstruct(model, windows, device), windows.frames())
-    seen = batched(lambda frames: model.recognise(floats(frames).to(device)).argmax(1), windows.frames())
-    results["reconstruction/recogniser_accuracy"] = (seen == windows.labels("action")).float().mean().item()
+    results |= recognised("reconstruction", model, windows, device)
     results["reconstruction/n"] = float(len(chosen))
     reach = int(source.frame_counts().cpu()[chosen].min())
     for length in (source.length, 2 * source.length):

@@ -17,7 +17,7 @@ from kinema.evaluation.reconstruction import reconstruct
 from kinema.evaluation.swap import CPU, draw_pairs, transfer
 from kinema.evaluation.table import NO_PAPER, rows, write_whole
 from kinema.evaluation.windows import Windows, batched, draw_windows, floats, pixels
-from kinema.models.base import ClipModel
+from kinema.models.base import ClipModel, Domain
 
 CLIPS = 6
 """Clips or pairs of clips that a picture shows."""
@@ -28,6 +28,8 @@ LONG = 2
 @runtime_checkable
 class Hamiltonian(Protocol):
     """A model whose states can be looked at: D = 2d positions and momenta for each of K operators."""
+
+    domain: Domain
 
     def phase(self, frames: Float[Tensor, "B T C H W"], times: Float[Tensor, "B T"]) -> Float[Tensor, "B T K D"]:
         """The states along each clip."""
@@ -146,7 +148,7 @@ def _phase_space(model: Hamiltonian, source: Source, seed: int, device: torch.de
     _, windows = draw_pairs(source, len(source.actions), seed)  # B is one clip of each action
     states = model.phase(floats(windows.frames()).to(device), windows.elapsed().to(device)).cpu()
     clips, _, count, _ = states.shape
-    names = list(source.actions) if count == clips else [str(k + 1) for k in range(count)]
+    names = list(model.domain.actions) if count == len(model.domain.actions) else [str(k + 1) for k in range(count)]
     lines = {source.actions[label]: states[row] for row, label in enumerate(windows.labels("action").tolist())}
     portrait = pictures.phase_portrait(lines, names)
     text = "First position and momentum of each operator along one clip of each action; a dot marks the beginning."

@@ -49,9 +49,15 @@ def evaluate_swaps(
         results |= {f"{name}/{measure}": values.mean().item() for measure, values in scores.items()}
         if name == "swap":
             results |= _intervals(name, scores, seed)
-    seen = batched(lambda frames: model.recognise(floats(frames).to(device)).argmax(1), b.frames())
-    results["swap/recogniser_accuracy"] = (seen == b.labels("action")).float().mean().item()
-    return results
+    return results | recognised("swap", model, b, device)
+
+
+def recognised(name: str, model: ClipModel, windows: Windows, device: torch.device) -> dict[str, float]:
+    """``NAME/recogniser_accuracy``: how often the model names the action; nothing for one that has names of its own."""
+    if model.domain.actions != windows.source.actions:
+        return {}
+    seen = batched(lambda frames: model.recognise(floats(frames).to(device)).argmax(1), windows.frames())
+    return {f"{name}/recogniser_accuracy": (seen == windows.labels("action")).float().mean().item()}
 
 
 def draw_pairs(source: Source, pairs: int, seed: int) -> tuple[Windows, Windows]:

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
+
+from kinema.maths.kmeans import nearest, spread_centres
 
 MOST = 64
 """Components that a density may have: more would be a store of the codes that it was fitted to."""
@@ -49,25 +51,12 @@ def fit_mixture(x: Float[Tensor, "N n"], components: int, seed: int, rounds: int
     if not 1 <= components <= min(MOST, len(x)):
         raise ValueError(f"{components} components for {len(x)} points; 1 to {min(MOST, len(x))} are possible")
     x = x.double()
-    centres = x[_spread(x, components, seed)]
-    nearest = torch.cdist(x, centres).argmin(1)
-    share = torch.nn.functional.one_hot(nearest, components).to(x.dtype)
+    centres = x[spread_centres(x, components, seed)]
+    share = torch.nn.functional.one_hot(nearest(x, centres), components).to(x.dtype)
     mixture = _maximised(x, share)
     for _ in range(rounds if components > 1 else 0):
         mixture = _maximised(x, mixture.joint(x).softmax(1))
     return mixture
-
-
-def _spread(x: Float[Tensor, "N n"], components: int, seed: int) -> Int[Tensor, " K"]:
-    """Points far from one another (k-means++, Arthur and Vassilvitskii 2007)."""
-    generator = torch.Generator().manual_seed(seed)
-    chosen = [int(torch.randint(len(x), (1,), generator=generator))]
-    nearest = torch.full_like(x[:, 0], torch.inf)
-    for _ in range(components - 1):
-        nearest = torch.minimum(nearest, (x - x[chosen[-1]]).square().sum(1))
-        weights = nearest if bool(nearest.sum() > 0) else torch.ones_like(nearest)
-        chosen.append(int(torch.multinomial(weights.cpu(), 1, generator=generator)))
-    return torch.tensor(chosen, device=x.device)
 
 
 def _maximised(x: Float[Tensor, "N n"], share: Float[Tensor, "N K"]) -> Mixture:

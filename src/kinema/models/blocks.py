@@ -56,7 +56,7 @@ def doing(model: Halo, action: str | None, block: int | None) -> Mapping[str, fl
     """
     check_block(model, block)
     known = model.domain.actions
-    if model.config.conditional:
+    if model.config.one_moves:
         if action is None and block is None:
             raise ConfigError(f"--action is missing; this run knows {', '.join(known)}")
         if action is None:
@@ -80,7 +80,7 @@ def check_block(model: Halo, block: int | None) -> None:
     if block is None or 0 <= block < model.count:
         return
     names = [f"{k} {name}" for k, name in enumerate(model.domain.actions)]
-    there = f"{', '.join(names)}" if model.config.conditional else f"0 to {model.count - 1}"
+    there = f"{', '.join(names)}" if model.config.one_moves else f"0 to {model.count - 1}"
     raise ConfigError(f"--block {block}: no such operator; this run has {there}")
 
 

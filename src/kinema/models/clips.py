@@ -59,7 +59,7 @@ def swap(
         model, reinfer = model.snapped(playback.loop), 0
     if block is not None:
         check_block(model, block)
-        action = next(iter(doing(model, action, block))) if model.config.conditional else action
+        action = next(iter(doing(model, action, block))) if model.config.one_moves else action
     a, box = to_model(content, domain, fit)
     b, _ = to_model(motion, domain, fit)
     line = playback.of_clip(motion, frames)

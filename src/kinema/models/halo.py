@@ -8,11 +8,11 @@
 The posterior reads the content from the clip, the position from one frame t drawn per clip, the momentum from that
 frame and those before it (eq. 6); the trajectory flows both ways from t. Conditional models keep one subspace per
 action and leave the others at zero, where a linear flow leaves them; unconditional ones move all blocks at once
-(supplement, eq. 9).
+(supplement, eq. 9), or, not in the paper, one for each of the movements that they tell apart without labels.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from kinema.clip import ClipBatch
 from kinema.data.coordinates import CoordinateBatch, CoordinateSource
+from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
 from kinema.data.windows import WindowSource
 from kinema.errors import ConfigError
@@ -30,7 +31,8 @@ from kinema.models.base import Domain, Losses
 from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
 from kinema.nn.coordinates import EACH, MOST, Coordinates
-from kinema.nn.density import Density
+from kinema.nn.density import Density, Parts
+from kinema.nn.movements import Movements
 from kinema.nn.networks import NETWORKS, Shape
 from kinema.nn.operators import Operator
 from kinema.nn.priors import PRIORS
@@ -59,9 +61,12 @@ class Halo(Drawing):
         for kind, name, known in choices:
             if name not in known:
                 raise ConfigError(f"model.{kind}: no {kind} is called {name!r}; known: {', '.join(known)}")
+        self.movements = Movements(config.movements) if config.movements else None
+        if self.movements is not None:
+            domain = replace(domain, actions=tuple(f"movement {k}" for k in range(config.movements)))
         self.config, self.domain = config, domain
         self.std = config.std
-        self.count = len(domain.actions) if config.conditional else config.blocks
+        self.count = len(domain.actions) if config.one_moves else config.blocks
         self.operator: Operator | Forward = DYNAMICS[config.operator](self.count, config.d, config.period)
         if config.closed and isinstance(self.operator, Operator):
             self.operator = self.operator.snapped(config.period)
@@ -73,7 +78,7 @@ class Halo(Drawing):
             operators=self.count,
             d=config.d,
             actions=len(domain.actions),
-            conditional=config.conditional,
+            conditional=config.one_moves,
             window=config.window,
             width=config.width,
             features=config.features,
@@ -84,8 +89,12 @@ class Halo(Drawing):
         self.encoder, self.decoder, self.coordinates = networks.encoder, networks.decoder, networks.coordinates
         self.content, self.position, self.momentum = networks.content, networks.position, networks.momentum
         self.action_head = networks.action
-        self.contents = Density(1, config.content_components, config.content) if config.content_components else None
-        groups, width = (self.count, 2 * config.d) if config.conditional else (1, 2 * config.d * self.count)
+        self.contents: Density | Parts | None = None
+        if config.content_parts:
+            self.contents = Parts(config.content_parts, config.content_values, config.content)
+        elif config.content_components:
+            self.contents = Density(1, config.content_components, config.content)
+        groups, width = (self.count, 2 * config.d) if config.one_moves else (1, 2 * config.d * self.count)
         self.starts = Density(groups, config.state_components, width) if config.state_components else None
 
     # --- inference -------------------------------------------------------------------------------------------------
@@ -130,22 +139,24 @@ class Halo(Drawing):
     ) -> Posterior:
         """The posterior of a clip, its state taken at frame `at`; a conditional model needs the action."""
         h = self.encode(frames)
-        position, momentum = self.state_posterior(self.recent(h, at), action if self.config.conditional else None)
+        position, momentum = self.state_posterior(self.recent(h, at), action if self.config.one_moves else None)
         return Posterior(self.content(h), position, momentum)
 
     def recognise(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
-        """Logits of the action seen in each clip."""
+        """Logits of the action seen in each clip; where movements were found, of these."""
+        if self.movements is not None and frames.shape[1] > 1:
+            return self.movements(frames)
         return self.action_head(self.encode(frames))
 
     def moving(self, action: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
         """1 for the operators that move: the action's, or all of an unconditional model."""
-        if self.config.conditional:
+        if self.config.one_moves:
             return functional.one_hot(action, self.count).to(self.operator.dtype)
         return torch.ones(len(action), self.count, dtype=self.operator.dtype, device=action.device)
 
     def state_gaussian(self, recent: Float[Tensor, "B w h"], action: Int[Tensor, " B"]) -> Gaussian:
         """The posterior of position and momentum of every operator, (B, K, 2d); only what moves means anything."""
-        position, momentum = self.state_posterior(recent, action if self.config.conditional else None)
+        position, momentum = self.state_posterior(recent, action if self.config.one_moves else None)
         halves = [
             torch.cat([q.unflatten(1, (-1, self.config.d)), p.unflatten(1, (-1, self.config.d))], dim=-1)
             for q, p in ((position.mean, momentum.mean), (position.logvar, momentum.logvar))
@@ -179,7 +190,7 @@ class Halo(Drawing):
         from the clip if None."""
         h = self.encode(frames)
         at = self.anchor(0, h.shape[1])
-        state = self.mean_state(h, at, self.action_head(h).argmax(1) if action is None else action)
+        state = self.mean_state(h, at, self.recognise(frames).argmax(1) if action is None else action)
         return self.flow(state, (times if wanted is None else wanted) - times[:, at : at + 1])
 
     def energy(self, states: Float[Tensor, "B T K n"]) -> dict[str, Float[Tensor, "B T K"]]:
@@ -219,7 +230,10 @@ class Halo(Drawing):
     # --- learning --------------------------------------------------------------------------------------------------
 
     def fit(self, source: Source) -> None:
-        """Take the principal components of training frames, where the networks know frames by these."""
+        """Take the movements of the training clips, where these are to be found, and the principal components of
+        their frames, where the networks know frames by these."""
+        if self.movements is not None:
+            self.movements.fit(source)
         if isinstance(self.coordinates, Coordinates):
             generator = torch.Generator().manual_seed(0)
             frames = min(MOST, EACH * self.coordinates.count)
@@ -231,10 +245,16 @@ class Halo(Drawing):
             self.coordinates.fit(seen.float() / 255)
 
     def prepared(self, source: Source) -> WindowSource:
-        """The source as training wants it: the frames in the coordinates of the networks, where these are few."""
+        """The source as training wants it: movements in the place of labels, where these were found, and the frames in
+        the coordinates of the networks, where these are few."""
+        seen = self.relabelled(source)
         if not isinstance(self.coordinates, Coordinates):
-            return source
-        return CoordinateSource(source, self.known)
+            return seen
+        return CoordinateSource(seen, self.known)
+
+    def relabelled(self, source: Source) -> Source | Relabelled:
+        """The source with movements in the place of labels, where these were found."""
+        return source if self.movements is None else Relabelled(source, "action", self.movements.of(source))
 
     def anneal(self, share: float) -> None:
         """The settings of a moment of training, of which `share` is done."""

@@ -17,6 +17,9 @@ class HaloConfig:
     """One operator per action, chosen by the label; false: all operators at once, no labels (supplement, eq. 9)."""
     blocks: int = 3
     """Number of operators of an unconditional model; a conditional one has one per action."""
+    movements: int = 0
+    """Movements that a model without labels tells apart by where pictures change, with one operator for each as if
+    they were actions: not the paper's. 0: none; a conditional model goes by its labels."""
     d: int = 6
     """Degrees of freedom of one operator: its state has d positions and d momenta."""
     content: int = 64
@@ -59,6 +62,11 @@ class HaloConfig:
     content_components: int = 0
     """Components, 64 at most, of the mixture of Gaussians that new contents are drawn from, fitted to the posteriors
     after training; 0: none, N(0, I), the paper's."""
+    content_parts: int = 0
+    """Parts that new contents are put together from instead, each drawn on its own, such as hair and garments: sets of
+    vectors whose sums the posteriors are, found after training without labels; 0: none."""
+    content_values: int = 6
+    """Vectors in each of these sets, 64 at most in all."""
     state_components: int = 0
     """The same for the state at a clip's beginning, for each action; 0: it is drawn from the prior."""
     alone: float = 0.0
@@ -66,10 +74,21 @@ class HaloConfig:
     action_weight: float = 1.0
     """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
 
+    @property
+    def one_moves(self) -> bool:
+        """Whether each clip is moved by one operator alone, its action's or its movement's."""
+        return self.conditional or self.movements > 0
+
     def __post_init__(self) -> None:
         for name in ("blocks", "d", "content", "width", "features", "components", "paints", "window"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.movements < 0:
+            raise ConfigError(f"model.movements is {self.movements}; 0 (none) or more are possible")
+        if self.movements and self.conditional:
+            raise ConfigError("model.movements are found without labels; they need model.conditional: false")
+        if self.content_parts and self.content_components:
+            raise ConfigError("model: new contents are of content_parts or of content_components; give one of them")
         for name in ("content_components", "state_components"):
             if not 0 <= getattr(self, name) <= MOST:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; 0 (none) to {MOST} are possible")

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from kinema.data.source import Source
 from kinema.errors import ConfigError
+from kinema.maths.gaussian import Gaussian
 from kinema.models.halo_config import HaloConfig
-from kinema.nn.density import Density
+from kinema.nn.density import Density, Parts
+from kinema.nn.movements import Movements
 from kinema.nn.operators import Operator
 
 
@@ -22,7 +24,8 @@ class Drawing(nn.Module):
     operator: Any
     prior: Any
     content: Any
-    contents: Density | None
+    movements: Movements | None
+    contents: Density | Parts | None
     starts: Density | None
     encode: Any
     decode: Any
@@ -31,6 +34,7 @@ class Drawing(nn.Module):
     moving: Any
     anchor: Any
     recent: Any
+    relabelled: Any
     state_gaussian: Any
 
     def draw_content(self, count: int, generator: torch.Generator) -> Float[Tensor, "B z"]:
@@ -47,9 +51,9 @@ class Drawing(nn.Module):
             noise = torch.randn(len(action), *prior.mean.shape, generator=generator).to(action.device)
             state = prior.mean.to(noise) + (0.5 * prior.logvar.to(noise)).exp() * noise
         else:
-            group = action if self.config.conditional else torch.zeros_like(action)
+            group = action if self.config.one_moves else torch.zeros_like(action)
             state = self.starts.sample(group.cpu(), generator)
-            state = state[:, None] if self.config.conditional else state.unflatten(1, (self.count, -1))
+            state = state[:, None] if self.config.one_moves else state.unflatten(1, (self.count, -1))
         return state * self.moving(action)[..., None]
 
     def with_prior_motion(
@@ -109,22 +113,25 @@ class Drawing(nn.Module):
         """Fit the densities to draws from the posteriors of the training clips, from each clip's first window."""
         if self.contents is None and self.starts is None:
             return
-        generator = torch.Generator().manual_seed(seed)
+        seen, generator = self.relabelled(source), torch.Generator().manual_seed(seed)
         device = next(self.parameters()).device
         clips = torch.randperm(len(source), generator=generator).repeat(1 + draws // len(source))[:draws]
         contents, states, actions = [], [], []
         for part in clips.split(256):
-            batch = source.window(part, torch.zeros_like(part)).to(device)
+            batch = seen.window(part, torch.zeros_like(part)).to(device)
             h, action = self.encode(batch.frames.float() / 255), batch.factors["action"]
             at = torch.full((len(part),), self.anchor(0, h.shape[1]), device=device)
             state = self.state_gaussian(self.recent(h, at), action).draw(generator) * self.moving(action)[..., None]
             elapsed = batch.times[:, at[:1]] - batch.times[:, :1]
             state = self.flow(state, -elapsed)[:, 0]
-            states.append(state[torch.arange(len(part)), action] if self.config.conditional else state.flatten(1))
-            contents.append(self.content(h).draw(generator))
-            actions.append(action if self.config.conditional else torch.zeros_like(action))
+            states.append(state[torch.arange(len(part)), action] if self.config.one_moves else state.flatten(1))
+            contents.append(self.content(h))
+            actions.append(action if self.config.one_moves else torch.zeros_like(action))
         group = torch.cat(actions)
-        if self.contents is not None:
-            self.contents.fit(torch.cat(contents), torch.zeros_like(group), seed)
+        codes = Gaussian(torch.cat([c.mean for c in contents]), torch.cat([c.logvar for c in contents]))
+        if isinstance(self.contents, Parts):
+            self.contents.fit(codes, seed)
+        elif self.contents is not None:
+            self.contents.fit(codes.draw(generator), torch.zeros_like(group), seed)
         if self.starts is not None:
             self.starts.fit(torch.cat(states), group, seed)

@@ -4,6 +4,9 @@ Pictures of figures that stand in one place span few dimensions: a few hundred c
 them to 40 dB. In these coordinates a network needs no layer as wide as a picture, and training needs no pictures at
 all: distances there are distances between pixels. What lies outside the components is kept as one more coordinate, its
 length, which a decoder leaves at zero; so the squared error of a frame is exact.
+
+Figures are drawn on black, and between black and the darkest pixel that was ever drawn there is nothing. What a sum of
+components shows there is error, which the eye and SSIM see on black although it is small: it is taken for black.
 """
 
 import math
@@ -23,6 +26,8 @@ class Coordinates(nn.Module):
     mean: Tensor
     components: Tensor
     spread: Tensor
+    least: Tensor
+    """The brightest channel of the darkest pixel that is not black, in training; 0 where no pixel is black."""
 
     def __init__(self, shape: tuple[int, int, int], count: int) -> None:
         """`count` components of frames (C, H, W)."""
@@ -33,12 +38,16 @@ class Coordinates(nn.Module):
         self.register_buffer("mean", torch.full((size,), 0.5))
         self.register_buffer("components", functional.one_hot(torch.linspace(0, size - 1, count).long(), size).float())
         self.register_buffer("spread", torch.ones(count))
+        self.register_buffer("least", torch.tensor(0.0))
 
     @torch.no_grad()
     def fit(self, frames: Float[Tensor, "N C H W"]) -> None:
         """Take the principal components of these frames, those of greatest variance; fewer frames leave zeros."""
         x = frames.flatten(1)
         self.mean.copy_(x.mean(0))
+        brightest = frames.amax(1)
+        drawn = brightest[brightest > 0]
+        self.least.copy_(drawn.min() if 0 < len(drawn) < brightest.numel() else torch.tensor(0.0))
         apart = (x - self.mean).double()
         few = len(apart) <= apart.shape[1]  # the smaller of the two matrices has the same eigenvalues
         values, vectors = torch.linalg.eigh(apart @ apart.mT if few else apart.mT @ apart)
@@ -57,8 +66,10 @@ class Coordinates(nn.Module):
         return torch.cat([known, outside[..., None]], dim=-1)
 
     def leave(self, coordinates: Float[Tensor, "*B n"]) -> Float[Tensor, "*B C H W"]:
-        """The frames at these coordinates, which the last one has no part in, cut to [0, 1]."""
-        return (self.mean + coordinates[..., :-1] @ self.components).clamp(0, 1).unflatten(-1, self.shape)
+        """The frames at these coordinates, which the last one has no part in, cut to [0, 1]; what is nearer to black
+        than to the darkest pixel drawn is black."""
+        frames = (self.mean + coordinates[..., :-1] @ self.components).clamp(0, 1).unflatten(-1, self.shape)
+        return frames * (frames.amax(-3, keepdim=True) >= self.least / 2)
 
 
 class Plain(nn.Module):

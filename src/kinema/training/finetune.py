@@ -20,7 +20,7 @@ def adopt(model: Any, base: nn.Module, actions: tuple[str, ...], known: tuple[st
         given: Tensor | None = weights.get(name)
         if (
             given is not None
-            and is_per_action(name, getattr(model.config, "conditional", False))
+            and is_per_action(name, getattr(model.config, "one_moves", False))
             and given.shape[:1] == (len(known),)
         ):
             given = given[torch.tensor(rows)]

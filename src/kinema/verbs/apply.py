@@ -157,7 +157,7 @@ def sample(
     """
     loaded = load_run(run, family="halo")
     _at_least(1, n=n, frames=frames)
-    known = loaded.domain.actions
+    known = loaded.model.domain.actions
     actions = [action or known[i % len(known)] for i in range(n)]
     made = clips.sample(loaded.model, actions, frames or 2 * loaded.domain.length, seed)
     for number, clip in enumerate(made):

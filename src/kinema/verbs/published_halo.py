@@ -174,7 +174,10 @@ OPEN: Mapping[str, str] = {
 that begin anywhere, as those that are measured do: a rival's state is read at the first frame."""
 OURS = Row("Kinema", "halo-sprites", quick=BRIEF)
 NINE = Row("Kinema, 9 operators", "halo-sprites", {"data.directed": "true", "training.steps": "8000"})
-UNCONDITIONAL = Row("Kinema, unconditional", "halo-sprites-unconditional")
+UNCONDITIONAL = (
+    Row("Kinema, unconditional", "halo-sprites-unconditional"),
+    Row("Kinema, unconditional, all at once", "halo-sprites-all-at-once"),
+)
 PLAIN: Mapping[str, str] = {
     "model.prior": "standard",
     "model.closed": "false",
@@ -185,7 +188,7 @@ PLAIN: Mapping[str, str] = {
     "model.std": "0.1",
     "model.d": "6",
     "model.std_last": "0",
-    "model.content_components": "0",
+    "model.content_parts": "0",
     "model.state_components": "0",
     "training.steps": "5000",
 }
@@ -205,7 +208,7 @@ HALO_TABLES: dict[str, Published] = {
     ),
     "halo-table2": table(
         "Sprites: table 2 in both directions, with what leaks",
-        (OURS, NINE, UNCONDITIONAL, PAPERS, *(replace(row, whole=False) for row in RIVALS)),
+        (OURS, NINE, *UNCONDITIONAL, PAPERS, *(replace(row, whole=False) for row in RIVALS)),
         rows_two_directions,
     ),
     "halo-table2-faces": table(
@@ -235,7 +238,7 @@ HALO_TABLES: dict[str, Published] = {
             *RIVALS,
             *dynamics("halo-sprites", positional="positional"),
             *dynamics(
-                "halo-sprites-unconditional",
+                "halo-sprites-all-at-once",
                 HALO_unconditional="definite",
                 linear_unconditional="linear",
                 RNN_unconditional="rnn",

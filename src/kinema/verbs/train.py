@@ -59,7 +59,7 @@ def train(
     torch.manual_seed(fold(settings.training.seed, "weights"))
     model = runs.build_model(settings, domain)
     if base is not None:
-        adopt(model, base.model, domain.actions, base.domain.actions)
+        adopt(model, base.model, model.domain.actions, base.model.domain.actions)
     else:
         prepare(model, source)
     runs.open_run(path, settings, domain, source.credits, resume)
