@@ -1,7 +1,7 @@
-"""A model that found its movements by itself, as a protocol sees it that speaks of the data's labels.
+"""A model that found its actions by itself, as a protocol sees it that speaks of the data's labels.
 
-Its operators belong to movements, not to the actions of the data. So every label that it is told is kept from it: it
-sees the movement in the clip, or in the one picture there is, and where a motion is drawn, it draws the movement too.
+Its operators belong to what it found, not to what the data name. So every label that it is told is kept from it: it
+sees the action in the clip, or in the one picture there is, and where a motion is drawn, it draws the action too.
 """
 
 from typing import Any
@@ -11,20 +11,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kinema.models.halo import Halo
-from kinema.nn.movements import Movements
+from kinema.nn.found_actions import FoundActions
 
 
 def without_labels(model: Any) -> Any:
-    """The model as it is, or, where it found its movements by itself, one that is told no labels."""
-    found = getattr(model, "movements", None)
+    """The model as it is, or, where it found its actions by itself, one that is told no labels."""
+    found = getattr(model, "found", None)
     return model if found is None else Unlabelled(model, found)
 
 
 class Unlabelled:
     """A Halo whose callers give labels of the data, which it does not look at."""
 
-    def __init__(self, model: Halo, movements: Movements) -> None:
-        self.model, self.movements = model, movements
+    def __init__(self, model: Halo, found: FoundActions) -> None:
+        self.model, self.found = model, found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -48,7 +48,7 @@ class Unlabelled:
     def with_prior_motion(
         self, content: Tensor, action: Int[Tensor, " B"], times: Tensor, generator: torch.Generator
     ) -> Float[Tensor, "B T C H W"]:
-        drawn = self.movements.draw(len(action), generator).to(action.device)
+        drawn = self.found.draw(len(action), generator).to(action.device)
         return self.model.with_prior_motion(content, drawn, times, generator)
 
     def with_sampled_content(
@@ -62,7 +62,7 @@ class Unlabelled:
         return self.model.at_times(frames, times, wanted)
 
     def snapped(self, period: float) -> "Unlabelled":
-        return Unlabelled(self.model.snapped(period), self.movements)
+        return Unlabelled(self.model.snapped(period), self.found)
 
     def standard(self) -> "Unlabelled":
-        return Unlabelled(self.model.standard(), self.movements)
+        return Unlabelled(self.model.standard(), self.found)

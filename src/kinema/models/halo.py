@@ -8,7 +8,7 @@
 The posterior reads the content from the clip, the position from one frame t drawn per clip, the momentum from that
 frame and those before it (eq. 6); the trajectory flows both ways from t. Conditional models keep one subspace per
 action and leave the others at zero, where a linear flow leaves them; unconditional ones move all blocks at once
-(supplement, eq. 9), or, not in the paper, one for each of the movements that they tell apart without labels.
+(supplement, eq. 9), or, not in the paper, one for each of the actions that they find without labels.
 """
 
 import math
@@ -32,7 +32,7 @@ from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
 from kinema.nn.coordinates import EACH, MOST, Coordinates
 from kinema.nn.density import Density, Parts
-from kinema.nn.movements import Movements
+from kinema.nn.found_actions import FoundActions
 from kinema.nn.networks import NETWORKS, Shape
 from kinema.nn.operators import Operator
 from kinema.nn.priors import PRIORS
@@ -61,9 +61,9 @@ class Halo(Drawing):
         for kind, name, known in choices:
             if name not in known:
                 raise ConfigError(f"model.{kind}: no {kind} is called {name!r}; known: {', '.join(known)}")
-        self.movements = Movements(config.movements) if config.movements else None
-        if self.movements is not None:
-            domain = replace(domain, actions=tuple(f"movement {k}" for k in range(config.movements)))
+        self.found = FoundActions(config.found_actions) if config.found_actions else None
+        if self.found is not None:
+            domain = replace(domain, actions=tuple(f"found {k}" for k in range(config.found_actions)))
         self.config, self.domain = config, domain
         self.std = config.std
         self.count = len(domain.actions) if config.one_moves else config.blocks
@@ -143,9 +143,9 @@ class Halo(Drawing):
         return Posterior(self.content(h), position, momentum)
 
     def recognise(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
-        """Logits of the action seen in each clip; where movements were found, of these."""
-        if self.movements is not None and frames.shape[1] > 1:
-            return self.movements(frames)
+        """Logits of the action seen in each clip; where actions were found, of these."""
+        if self.found is not None and frames.shape[1] > 1:
+            return self.found(frames)
         return self.action_head(self.encode(frames))
 
     def moving(self, action: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
@@ -230,10 +230,10 @@ class Halo(Drawing):
     # --- learning --------------------------------------------------------------------------------------------------
 
     def fit(self, source: Source) -> None:
-        """Take the movements of the training clips, where these are to be found, and the principal components of
+        """Find the actions of the training clips, where labels are not used, and take the principal components of
         their frames, where the networks know frames by these."""
-        if self.movements is not None:
-            self.movements.fit(source)
+        if self.found is not None:
+            self.found.fit(source)
         if isinstance(self.coordinates, Coordinates):
             generator = torch.Generator().manual_seed(0)
             frames = min(MOST, EACH * self.coordinates.count)
@@ -245,7 +245,7 @@ class Halo(Drawing):
             self.coordinates.fit(seen.float() / 255)
 
     def prepared(self, source: Source) -> WindowSource:
-        """The source as training wants it: movements in the place of labels, where these were found, and the frames in
+        """The source as training wants it: found actions in the place of labels, where there are any, and the frames in
         the coordinates of the networks, where these are few."""
         seen = self.relabelled(source)
         if not isinstance(self.coordinates, Coordinates):
@@ -253,8 +253,8 @@ class Halo(Drawing):
         return CoordinateSource(seen, self.known)
 
     def relabelled(self, source: Source) -> Source | Relabelled:
-        """The source with movements in the place of labels, where these were found."""
-        return source if self.movements is None else Relabelled(source, "action", self.movements.of(source))
+        """The source with found actions in the place of labels, where there are any."""
+        return source if self.found is None else Relabelled(source, "action", self.found.of(source))
 
     def anneal(self, share: float) -> None:
         """The settings of a moment of training, of which `share` is done."""

@@ -17,9 +17,9 @@ class HaloConfig:
     """One operator per action, chosen by the label; false: all operators at once, no labels (supplement, eq. 9)."""
     blocks: int = 3
     """Number of operators of an unconditional model; a conditional one has one per action."""
-    movements: int = 0
-    """Movements that a model without labels tells apart by where pictures change, with one operator for each as if
-    they were actions: not the paper's. 0: none; a conditional model goes by its labels."""
+    found_actions: int = 0
+    """Actions that a model without labels tells apart by where pictures change, with one operator for each: not the
+    paper's. 0: none; a conditional model goes by its labels."""
     d: int = 6
     """Degrees of freedom of one operator: its state has d positions and d momenta."""
     content: int = 64
@@ -76,17 +76,17 @@ class HaloConfig:
 
     @property
     def one_moves(self) -> bool:
-        """Whether each clip is moved by one operator alone, its action's or its movement's."""
-        return self.conditional or self.movements > 0
+        """Whether each clip is moved by one operator alone, its action's, be it named or found."""
+        return self.conditional or self.found_actions > 0
 
     def __post_init__(self) -> None:
         for name in ("blocks", "d", "content", "width", "features", "components", "paints", "window"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
-        if self.movements < 0:
-            raise ConfigError(f"model.movements is {self.movements}; 0 (none) or more are possible")
-        if self.movements and self.conditional:
-            raise ConfigError("model.movements are found without labels; they need model.conditional: false")
+        if self.found_actions < 0:
+            raise ConfigError(f"model.found_actions is {self.found_actions}; 0 (none) or more are possible")
+        if self.found_actions and self.conditional:
+            raise ConfigError("model.found_actions go without labels; they need model.conditional: false")
         if self.content_parts and self.content_components:
             raise ConfigError("model: new contents are of content_parts or of content_components; give one of them")
         for name in ("content_components", "state_components"):

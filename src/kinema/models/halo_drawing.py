@@ -12,7 +12,7 @@ from kinema.errors import ConfigError
 from kinema.maths.gaussian import Gaussian
 from kinema.models.halo_config import HaloConfig
 from kinema.nn.density import Density, Parts
-from kinema.nn.movements import Movements
+from kinema.nn.found_actions import FoundActions
 from kinema.nn.operators import Operator
 
 
@@ -24,7 +24,7 @@ class Drawing(nn.Module):
     operator: Any
     prior: Any
     content: Any
-    movements: Movements | None
+    found: FoundActions | None
     contents: Density | Parts | None
     starts: Density | None
     encode: Any

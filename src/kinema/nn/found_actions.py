@@ -1,4 +1,4 @@
-"""Movements told apart without labels: the groups that clips fall into by where their pictures change.
+"""Actions told apart without labels: the groups that clips fall into by where their pictures change.
 
 Not the paper's, whose unconditional model moves all its operators in every clip; nothing there says whether what is
 constant in a clip, such as its action, belongs to the content or to the motion, and it goes to the content. Here the
@@ -28,7 +28,7 @@ def signature(frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B n"]:
     return functional.normalize(change, eps=1e-6)
 
 
-class Movements(nn.Module):
+class FoundActions(nn.Module):
     """The groups, as centres of signatures and the share of the clips in each; buffers, saved with the model."""
 
     centres: Tensor
@@ -44,7 +44,7 @@ class Movements(nn.Module):
         """Find the groups of the clips of `source`. Raises ConfigError for fewer clips than groups."""
         count = len(self.centres)
         if len(source) < count:
-            raise ConfigError(f"model.movements is {count}; the data have {len(source)} clips, which is fewer")
+            raise ConfigError(f"model.found_actions is {count}; the data have {len(source)} clips, which is fewer")
         clips = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:MOST]
         seen = _signatures(source, clips)
         self.centres.copy_(fit_centres(seen, count, 0))
@@ -52,15 +52,15 @@ class Movements(nn.Module):
 
     @torch.no_grad()
     def of(self, source: Source) -> Int[Tensor, " N"]:
-        """The movement of every clip of `source`, seen in its first window."""
+        """The action of every clip of `source`, seen in its first window."""
         return nearest(_signatures(source, torch.arange(len(source))), self.centres.cpu())
 
     def forward(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
-        """Logits of the movements in each clip: the nearest has the greatest."""
+        """Logits of the actions in each clip: the nearest has the greatest."""
         return -torch.cdist(signature(frames), self.centres)
 
     def draw(self, count: int, generator: torch.Generator) -> Int[Tensor, " B"]:
-        """Movements, each as often as in training, drawn by `generator` on the CPU."""
+        """Actions, each as often as in training, drawn by `generator` on the CPU."""
         return self.shares.cpu().multinomial(count, replacement=True, generator=generator)
 
 

@@ -1,4 +1,4 @@
-"""Movements that a HALO tells apart without labels, and what it makes of them."""
+"""Actions that a HALO tells apart without labels, and what it makes of them."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ from kinema.evaluation.unlabelled import Unlabelled, without_labels
 from kinema.models.base import domain_of
 from kinema.models.halo import Halo
 from kinema.models.halo_config import HaloConfig
-from kinema.nn.movements import GRID, Movements, signature
+from kinema.nn.found_actions import GRID, FoundActions, signature
 from test_models_halo import SMALL
 from toy import Toy
 
-FOUND = {**SMALL, "conditional": False, "movements": 6, "prior": "learned"}
+FOUND = {**SMALL, "conditional": False, "found_actions": 6, "prior": "learned"}
 
 
 def frames(seed=0, size=16):
@@ -46,24 +46,24 @@ def test_a_signature_knows_no_colour_no_ground_and_no_order():
 
 
 def test_the_actions_of_people_who_were_not_seen_are_told_apart():
-    halo, test = fitted(movements=9), Toy("test")
-    seen = halo.movements.of(test)
+    halo, test = fitted(found_actions=9), Toy("test")
+    seen = halo.found.of(test)
     together = torch.zeros(9, 3).index_put_((seen, test.labels["action"]), torch.ones(len(test)), accumulate=True)
     assert together.amax(1).sum() / len(test) >= 0.95
     assert len(together.argmax(1).unique()) == 3
-    shares = halo.movements.of(Toy()).bincount(minlength=9) / len(Toy())
-    assert_close(halo.movements.shares, shares)
+    shares = halo.found.of(Toy()).bincount(minlength=9) / len(Toy())
+    assert_close(halo.found.shares, shares)
 
 
-def test_movements_take_the_place_of_labels_in_training():
+def test_found_actions_take_the_place_of_labels_in_training():
     halo, source = fitted(), Toy()
-    assert halo.domain.actions == tuple(f"movement {k}" for k in range(6))
+    assert halo.domain.actions == tuple(f"found {k}" for k in range(6))
     prepared = halo.prepared(source)
-    assert_close(prepared.labels["action"], halo.movements.of(source))
+    assert_close(prepared.labels["action"], halo.found.of(source))
     assert_close(source.labels["action"], Toy().labels["action"])
     clips = torch.tensor([0, 50, 100])
     batch = prepared.window(clips, torch.zeros_like(clips))
-    assert_close(batch.factors["action"], halo.movements.of(source)[clips])
+    assert_close(batch.factors["action"], halo.found.of(source)[clips])
     assert_close(batch.frames, source.window(clips, torch.zeros_like(clips)).frames)
     halo.losses(batch).total.backward()
     one = halo.recognise(batch.frames.float() / 255)
@@ -76,7 +76,7 @@ def test_one_operator_moves_and_it_is_the_one_that_is_seen():
     batch = source.window(clips, torch.zeros_like(clips))
     x = batch.frames.float() / 255
     states = halo.phase(x, batch.times)
-    seen = halo.movements.of(source)[clips]
+    seen = halo.found.of(source)[clips]
     assert_close(states, halo.phase(x, batch.times, seen))
     moving = states.abs().amax((1, 3)) > 0
     assert moving.sum(1).tolist() == [1] * len(clips)
@@ -118,11 +118,11 @@ def test_a_protocol_that_tells_labels_changes_nothing():
     assert without_labels(conditional) is conditional
 
 
-def test_drawn_movements_are_as_frequent_as_in_training():
-    movements = Movements(3)
-    movements.shares.copy_(torch.tensor([0.2, 0.5, 0.3]))
-    drawn = movements.draw(20_000, torch.Generator().manual_seed(0)).bincount(minlength=3) / 20_000
-    assert_close(drawn, movements.shares, atol=0.02, rtol=0)
+def test_drawn_actions_are_as_frequent_as_in_training():
+    found = FoundActions(3)
+    found.shares.copy_(torch.tensor([0.2, 0.5, 0.3]))
+    drawn = found.draw(20_000, torch.Generator().manual_seed(0)).bincount(minlength=3) / 20_000
+    assert_close(drawn, found.shares, atol=0.02, rtol=0)
 
 
 def test_no_name_of_an_action_is_judged_where_the_model_has_its_own():
@@ -157,8 +157,8 @@ def test_parts_are_fitted_to_the_means_of_the_posteriors():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"movements": 3, "conditional": True}, "conditional: false"),
-        ({"movements": -1, "conditional": False}, "movements is -1"),
+        ({"found_actions": 3, "conditional": True}, "conditional: false"),
+        ({"found_actions": -1, "conditional": False}, "found_actions is -1"),
         ({"content_parts": 3, "content_components": 2}, "give one of them"),
         ({"content_parts": 13, "content_values": 5}, "64"),
         ({"content_parts": 2, "content_values": 1}, "2 values or more"),
@@ -170,6 +170,6 @@ def test_settings_that_cannot_be(settings, says):
 
 
 def test_too_few_clips_are_refused():
-    halo = Halo(HaloConfig(**{**FOUND, "movements": 500}), domain_of(Toy()))
-    with pytest.raises(ConfigError, match="movements is 500; the data have 216 clips"):
+    halo = Halo(HaloConfig(**{**FOUND, "found_actions": 500}), domain_of(Toy()))
+    with pytest.raises(ConfigError, match="found_actions is 500; the data have 216 clips"):
         halo.fit(Toy())
