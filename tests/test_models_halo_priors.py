@@ -149,3 +149,33 @@ def test_a_phase_is_known_at_any_wanted_times():
     later = halo.phase(frames, times, action, times + 1)
     assert_close(later[:, :-1], known[:, 1:], atol=1e-5, rtol=1e-5)
     assert (later - known).abs().max() > 1e-3, "the case moves"
+
+
+@pytest.mark.parametrize("network", ["basis", "compact"])
+def test_a_blended_clip_lies_between_two_of_the_same_action(network):
+    source = Toy()
+    torch.manual_seed(0)
+    settings = {**SMALL, "network": network, "components": 24, "blend": 1.0}
+    halo = Halo(HaloConfig(**settings), domain_of(source))
+    halo.fit(source)
+    clips = torch.randint(len(source), (64,), generator=torch.Generator().manual_seed(1))
+    batch = halo.prepared(source).window(clips, torch.zeros_like(clips))
+    known, action = halo.known(batch.frames), batch.factors["action"]
+    offset = halo._blend(batch.frames, action)
+    assert not offset[:, :, -1].any() or network == "compact", "the length of what lies outside is no place"
+    mean = known.mean(1).flatten(1)
+    if network == "basis":
+        mean = mean[:, :-1]
+        offset = offset[..., :-1]
+    moved = offset.flatten(1)
+    for index in range(len(clips)):
+        ways = mean[action == action[index]] - mean[index]
+        part = (ways @ moved[index]) / ways.square().sum(1).clamp(min=1e-9)
+        left = (part[:, None] * ways - moved[index]).norm(dim=1)
+        best = left.argmin()
+        assert left[best] < 1e-3
+        assert -1e-4 <= part[best] <= 1 + 1e-4
+    assert (moved.norm(dim=1) > 1e-3).float().mean() > 0.8
+    halo.losses(batch).total.backward()
+    still = Halo(HaloConfig(**{**settings, "blend": 0.0}), domain_of(source))
+    assert still._blend(batch.frames, action) == 0.0

@@ -267,12 +267,13 @@ class Halo(Drawing):
         count, length = batch.frames.shape[:2]
         rows = torch.arange(count, device=batch.frames.device)[:, None]
         at = torch.randint(length if self.operator.both_ways else 1, (count,), device=rows.device)
-        h = self._encode_some(batch.frames, at)
         action = batch.factors["action"]
+        offset = self._blend(batch.frames, action)
+        h = self._encode_some(batch.frames, at, offset)
         posterior = self.state_gaussian(h[:, : c.window], action)
         content = self.content(h[:, c.window :])
         shown = self._some(count, length, c.decoded_frames, rows.device)
-        target = self.known(batch.frames[rows, shown])
+        target = self.known(batch.frames[rows, shown]) + offset
         times = batch.times[rows, shown] - batch.times[rows, at[:, None]]
         state = posterior.sample() * self.moving(action)[..., None]
         prediction = self.decoder(content.sample(), self.flow(state, times)[..., : c.d])
@@ -313,8 +314,24 @@ class Halo(Drawing):
             return torch.arange(length, device=device).expand(count, -1)
         return torch.rand(count, length, device=device).topk(wanted, dim=1).indices.sort(dim=1).values
 
-    def _encode_some(self, frames: Tensor, at: Int[Tensor, " B"]) -> Float[Tensor, "B n h"]:
-        """Features of the frames that training looks at: the window that ends at `at`, then those of the content."""
+    def _blend(self, frames: Tensor, action: Int[Tensor, " B"]) -> Tensor | float:
+        """What is added to all frames of each clip, (B, 1, ...): for a share of them, part of the way to the mean frame
+        of another clip of the same action."""
+        if not self.config.blend:
+            return 0.0
+        mean = self.known(frames).mean(1)
+        if isinstance(self.coordinates, Coordinates):
+            mean = torch.cat([mean[:, :-1], torch.zeros_like(mean[:, -1:])], dim=1)  # a length is no place
+        other = (action == action[:, None]).float().multinomial(1)[:, 0]
+        part, blended = torch.rand(2, len(frames), device=mean.device)
+        part = part * (blended < self.config.blend)
+        return (part.view(-1, *[1] * (mean.ndim - 1)) * (mean[other] - mean))[:, None]
+
+    def _encode_some(
+        self, frames: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0
+    ) -> Float[Tensor, "B n h"]:
+        """Features of the frames that training looks at, moved by `offset`: the window that ends at `at`, then those of
+        the content."""
         c = self.config
         rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
         window, last = self.window_steps(at), frames.shape[1] - 1
@@ -324,7 +341,7 @@ class Halo(Drawing):
             window = torch.where(torch.rand(len(at), 1, device=at.device) < 0.5, window % (last + 1), window)
         content = self._some(frames.shape[0], frames.shape[1], c.content_frames, frames.device)
         steps = torch.cat([window, content], dim=1)
-        h = self.features(self.known(frames[rows, steps.clamp(0, last)]))
+        h = self.features(self.known(frames[rows, steps.clamp(0, last)]) + offset)
         known = (steps >= 0) & (steps <= last)
         known[:, : c.window - 1] &= torch.rand(len(h), 1, device=h.device) >= c.alone
         return h * known[..., None]

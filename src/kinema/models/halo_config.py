@@ -71,6 +71,9 @@ class HaloConfig:
     """The same for the state at a clip's beginning, for each action; 0: it is drawn from the prior."""
     alone: float = 0.0
     """Share of the clips, in training, whose momentum is read without the frames before t, as for a single picture."""
+    blend: float = 0.0
+    """Share of the clips, in training, that are moved towards another clip of the same action by a random part of the
+    difference of their mean frames: people who do not exist, between those who do, where these are few."""
     action_weight: float = 1.0
     """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
 

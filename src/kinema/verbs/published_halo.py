@@ -24,6 +24,7 @@ from kinema.evaluation.halo_tables import (
     rows_two_directions,
 )
 from kinema.evaluation.tables import Rows, Table
+from kinema.evaluation.time_control import evaluate_time_control
 from kinema.training.recipe import Recipe
 from kinema.verbs.published import Measured, Published, Row
 from kinema.verbs.published_judges import judge_of
@@ -68,9 +69,11 @@ def measure_halo(model: Any, recipe: Recipe, quick: bool, folder: Path, brief: b
 
 
 def measure_balls(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
-    """`evaluate_balls` on the test split."""
+    """`evaluate_balls` on the test split, and other times as ``time/WHICH/MEASURE``."""
     del folder
-    return evaluate_balls(model, sources(recipe.source, recipe.data)[1], 64 if quick else 256, 0, CPU)
+    test, count = sources(recipe.source, recipe.data)[1], 64 if quick else 256
+    timed = evaluate_time_control(model, test, count, 0, CPU)
+    return evaluate_balls(model, test, count, 0, CPU) | {f"time/{name}": value for name, value in timed.items()}
 
 
 def measure_digits(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
