@@ -6,7 +6,7 @@ import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 from torch.testing import assert_close
 
-from kinema.maths.factorial_mixture import FactorialMixture, fit_factorial
+from kinema.maths.factorial_mixture import FactorialMixture, _noise, fit_factorial
 
 SETS, VALUES, N = 3, 3, 4
 
@@ -81,3 +81,16 @@ def test_dimensions_that_do_not_vary_are_left_alone():
 def test_too_few_points_are_refused():
     with pytest.raises(ValueError, match="3 sets of 3 vectors for 8 points"):
         fit_factorial(torch.zeros(8, 2), torch.zeros(2), 3, 3, 0)
+
+
+def test_the_noise_is_the_mean_over_all_choices():
+    generator = torch.Generator().manual_seed(8)
+    x = torch.randn(5, N, generator=generator, dtype=torch.float64)
+    q = torch.randn(5, SETS, VALUES, generator=generator, dtype=torch.float64).softmax(2)
+    centres = known().centres
+    expected = torch.zeros(N, N, dtype=torch.float64)
+    for choice in product(range(VALUES), repeat=SETS):
+        apart = x - sum(centres[g, k] for g, k in enumerate(choice))
+        share = math.prod(q[:, g, k] for g, k in enumerate(choice))
+        expected += (apart * share[:, None]).T @ apart / len(x)
+    assert_close(_noise(q.flatten(1), centres.flatten(0, 1), x, SETS), expected)

@@ -68,7 +68,14 @@ def test_drawn_motion_and_content_are_decoded():
 def test_densities_are_fitted_to_the_posteriors_of_the_clips(conditional):
     source = Toy()
     domain = domain_of(source)
-    settings = {**SMALL, "conditional": conditional, "content_components": 4, "state_components": 2, "alone": 0.0}
+    settings = {
+        **SMALL,
+        "conditional": conditional,
+        "content_components": 4,
+        "state_components": 2,
+        "alone": 0.0,
+        "period": 6.0,
+    }
     torch.manual_seed(0)
     halo = Halo(HaloConfig(**settings), domain).eval()
     halo.finish(source, seed=0, draws=600)
@@ -179,3 +186,13 @@ def test_a_blended_clip_lies_between_two_of_the_same_action(network):
     halo.losses(batch).total.backward()
     still = Halo(HaloConfig(**{**settings, "blend": 0.0}), domain_of(source))
     assert still._blend(batch.frames, action) == 0.0
+
+
+def test_a_blended_clip_is_also_what_is_to_be_shown(monkeypatch):
+    halo = model(blend=0.5)
+    batch = Toy().window(torch.arange(6), torch.zeros(6, dtype=torch.int64))
+    known = halo.known(batch.frames)
+    offset = torch.rand(6, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(halo, "_blend", lambda frames, action: offset)
+    monkeypatch.setattr(halo.decoder, "forward", lambda z, q: torch.zeros_like(known))
+    assert_close(halo.losses(batch).terms["mse"], (known + offset).square().mean())
