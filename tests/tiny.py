@@ -9,7 +9,7 @@ from kinema.models.base import domain_of
 from kinema.training.recipe import Recipe, build_recipe, override, read_recipe
 from kinema.training.run import build_model, open_run, save_weights
 
-MODEL = {"model.features": "32", "model.content": "8", "model.d": "2"}
+MODEL = {"model.features": "32", "model.content": "8", "model.d": "2", "model.closed": "false"}
 TRAINING = {"training.steps": "2", "training.batch": "2", "training.picture_every": "0", "training.log_every": "1"}
 TINY = {"data.size": "16", **MODEL, **TRAINING}
 """Settings that make any recipe of drawn sprites tiny."""
