@@ -110,7 +110,8 @@ class Drawing(nn.Module):
 
     @torch.no_grad()
     def finish(self, source: Source, seed: int, draws: int = 8_000) -> None:
-        """Fit the densities to draws from the posteriors of the training clips, from each clip's first window."""
+        """Fit the densities to the posteriors of the training clips, of their first windows: mixtures to draws from
+        them, parts to their means."""
         if self.contents is None and self.starts is None:
             return
         seen, generator = self.relabelled(source), torch.Generator().manual_seed(seed)
