@@ -160,6 +160,7 @@ def test_parts_are_fitted_to_the_means_of_the_posteriors():
         ({"found_actions": 3, "conditional": True}, "conditional: false"),
         ({"found_actions": -1, "conditional": False}, "found_actions is -1"),
         ({"content_parts": 3, "content_components": 2}, "give one of them"),
+        ({"blend": 1.5}, "0 to 1"),
         ({"content_parts": 13, "content_values": 5}, "64"),
         ({"content_parts": 2, "content_values": 1}, "2 values or more"),
     ],
@@ -173,3 +174,14 @@ def test_too_few_clips_are_refused():
     halo = Halo(HaloConfig(**{**FOUND, "found_actions": 500}), domain_of(Toy()))
     with pytest.raises(ConfigError, match="found_actions is 500; the data have 216 clips"):
         halo.fit(Toy())
+
+
+@pytest.mark.parametrize("settings", [FOUND, SMALL], ids=["found", "named"])
+def test_frames_are_encoded_once_to_be_moved(settings, monkeypatch):
+    torch.manual_seed(0)
+    halo = Halo(HaloConfig(**settings), domain_of(Toy())).eval()
+    halo.fit(Toy())
+    seen, encode = [], halo.encode
+    monkeypatch.setattr(halo, "encode", lambda x: seen.append(len(x)) or encode(x))
+    halo.phase(frames(), torch.arange(8, dtype=torch.float64).expand(5, -1))
+    assert seen == [5]

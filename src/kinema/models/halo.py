@@ -30,6 +30,7 @@ from kinema.maths.gaussian import Gaussian, negative_log_likelihood
 from kinema.models.base import Domain, Losses
 from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
+from kinema.nn.blend import towards_another
 from kinema.nn.coordinates import EACH, MOST, Coordinates
 from kinema.nn.density import Density, Parts
 from kinema.nn.found_actions import FoundActions
@@ -144,9 +145,13 @@ class Halo(Drawing):
 
     def recognise(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B K"]:
         """Logits of the action seen in each clip; where actions were found, of these."""
+        return self._action_seen(frames, None)
+
+    def _action_seen(self, frames: Tensor, h: Tensor | None) -> Float[Tensor, "B K"]:
+        """The same, where the features `h` of the frames may be at hand."""
         if self.found is not None and frames.shape[1] > 1:
             return self.found(frames)
-        return self.action_head(self.encode(frames))
+        return self.action_head(self.encode(frames) if h is None else h)
 
     def moving(self, action: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
         """1 for the operators that move: the action's, or all of an unconditional model."""
@@ -190,7 +195,7 @@ class Halo(Drawing):
         from the clip if None."""
         h = self.encode(frames)
         at = self.anchor(0, h.shape[1])
-        state = self.mean_state(h, at, self.recognise(frames).argmax(1) if action is None else action)
+        state = self.mean_state(h, at, self._action_seen(frames, h).argmax(1) if action is None else action)
         return self.flow(state, (times if wanted is None else wanted) - times[:, at : at + 1])
 
     def energy(self, states: Float[Tensor, "B T K n"]) -> dict[str, Float[Tensor, "B T K"]]:
@@ -315,17 +320,13 @@ class Halo(Drawing):
         return torch.rand(count, length, device=device).topk(wanted, dim=1).indices.sort(dim=1).values
 
     def _blend(self, frames: Tensor, action: Int[Tensor, " B"]) -> Tensor | float:
-        """What is added to all frames of each clip, (B, 1, ...): for a share of them, part of the way to the mean frame
-        of another clip of the same action."""
+        """What is added to all frames of each clip, (B, 1, ...); see `towards_another`."""
         if not self.config.blend:
             return 0.0
         mean = self.known(frames).mean(1)
         if isinstance(self.coordinates, Coordinates):
             mean = torch.cat([mean[:, :-1], torch.zeros_like(mean[:, -1:])], dim=1)  # a length is no place
-        other = (action == action[:, None]).float().multinomial(1)[:, 0]
-        part, blended = torch.rand(2, len(frames), device=mean.device)
-        part = part * (blended < self.config.blend)
-        return (part.view(-1, *[1] * (mean.ndim - 1)) * (mean[other] - mean))[:, None]
+        return towards_another(mean, action, self.config.blend)[:, None]
 
     def _encode_some(
         self, frames: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0

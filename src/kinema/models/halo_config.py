@@ -62,13 +62,13 @@ class HaloConfig:
     content_components: int = 0
     """Components, 64 at most, of the mixture of Gaussians that new contents are drawn from, fitted to the posteriors
     after training; 0: none, N(0, I), the paper's."""
-    content_parts: int = 0
-    """Parts that new contents are put together from instead, each drawn on its own, such as hair and garments: sets of
-    vectors whose sums the posteriors are, found after training without labels; 0: none."""
-    content_values: int = 6
-    """Vectors in each of these sets, 64 at most in all."""
     state_components: int = 0
     """The same for the state at a clip's beginning, for each action; 0: it is drawn from the prior."""
+    content_parts: int = 0
+    """Parts that new contents are put together from in the place of a mixture, each drawn on its own, such as hair and
+    garments: sets of vectors whose sums the posteriors are, found after training without labels; 0: none."""
+    content_values: int = 6
+    """Vectors in each of these sets, 64 at most in all."""
     alone: float = 0.0
     """Share of the clips, in training, whose momentum is read without the frames before t, as for a single picture."""
     blend: float = 0.0
@@ -90,6 +90,8 @@ class HaloConfig:
             raise ConfigError(f"model.found_actions is {self.found_actions}; 0 (none) or more are possible")
         if self.found_actions and self.conditional:
             raise ConfigError("model.found_actions go without labels; they need model.conditional: false")
+        if not 0 <= self.blend <= 1:
+            raise ConfigError(f"model.blend is {self.blend}; a share of the clips, 0 to 1, is needed")
         if self.content_parts and self.content_components:
             raise ConfigError("model: new contents are of content_parts or of content_components; give one of them")
         for name in ("content_components", "state_components"):
