@@ -127,12 +127,15 @@ class ClipBatch:
     """When each frame begins, in frames; float64."""
     factors: Mapping[str, Tensor]
     """For each factor of the source the index of its value, (B,) int64; ``action`` is always one of them."""
+    companion: "ClipBatch | None" = None
+    """Windows of clips of the same content, which that is to be read from; None: it is read from these."""
 
     def to(self, device: torch.device) -> "ClipBatch":
         """The batch on `device`."""
         factors = {name: value.to(device, non_blocking=True) for name, value in self.factors.items()}
-        return ClipBatch(self.frames.to(device, non_blocking=True), self.times.to(device, non_blocking=True), factors)
+        frames, times = (value.to(device, non_blocking=True) for value in (self.frames, self.times))
+        return ClipBatch(frames, times, factors, self.companion and self.companion.to(device))
 
     def inputs(self) -> tuple[Any, ...]:
-        """The batch as a model's `forward` takes it."""
-        return self.frames, self.times, dict(self.factors)
+        """The batch as a model's `forward` takes it, then its companion likewise."""
+        return self.frames, self.times, dict(self.factors), *(self.companion.inputs() if self.companion else ())

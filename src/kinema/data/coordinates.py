@@ -23,14 +23,15 @@ class CoordinateBatch:
     frames: Float[Tensor, "B T n"]
     times: Float[Tensor, "B T"]
     factors: Mapping[str, Tensor]
+    companion: "CoordinateBatch | None" = None
 
     def to(self, device: torch.device) -> "CoordinateBatch":
         factors = {name: value.to(device, non_blocking=True) for name, value in self.factors.items()}
         frames, times = (value.to(device, non_blocking=True) for value in (self.frames, self.times))
-        return CoordinateBatch(frames, times, factors)
+        return CoordinateBatch(frames, times, factors, self.companion and self.companion.to(device))
 
     def inputs(self) -> tuple[Any, ...]:
-        return self.frames, self.times, dict(self.factors)
+        return self.frames, self.times, dict(self.factors), *(self.companion.inputs() if self.companion else ())
 
 
 class CoordinateSource:

@@ -13,6 +13,7 @@ action and leave the others at zero, where a linear flow leaves them; unconditio
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kinema.clip import ClipBatch
+from kinema.data.accompanied import Accompanied, same_content
 from kinema.data.coordinates import CoordinateBatch, CoordinateSource
 from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
@@ -85,6 +87,8 @@ class Halo(Drawing):
             features=config.features,
             paints=config.paints,
             components=config.components,
+            rank=config.rank,
+            asked=config.asked,
         )
         networks = NETWORKS[config.network](shape)
         self.encoder, self.decoder, self.coordinates = networks.encoder, networks.decoder, networks.coordinates
@@ -250,12 +254,11 @@ class Halo(Drawing):
             self.coordinates.fit(seen.float() / 255)
 
     def prepared(self, source: Source) -> WindowSource:
-        """The source as training wants it: found actions in the place of labels, where there are any, and the frames in
-        the coordinates of the networks, where these are few."""
+        """The source as training wants it: found actions in the place of labels, where there are any, the frames in
+        the coordinates of the networks, where these are few, and other clips beside, where content comes from these."""
         seen = self.relabelled(source)
-        if not isinstance(self.coordinates, Coordinates):
-            return seen
-        return CoordinateSource(seen, self.known)
+        shown = CoordinateSource(seen, self.known) if isinstance(self.coordinates, Coordinates) else seen
+        return Accompanied(shown, same_content(source)) if self.config.content_elsewhere else shown
 
     def relabelled(self, source: Source) -> Source | Relabelled:
         """The source with found actions in the place of labels, where there are any."""
@@ -274,7 +277,8 @@ class Halo(Drawing):
         at = torch.randint(length if self.operator.both_ways else 1, (count,), device=rows.device)
         action = batch.factors["action"]
         offset = self._blend(batch.frames, action)
-        h = self._encode_some(batch.frames, at, offset)
+        shown_there = batch if batch.companion is None else batch.companion
+        h = self._encode_some(batch.frames, shown_there.frames, at, offset)
         posterior = self.state_gaussian(h[:, : c.window], action)
         content = self.content(h[:, c.window :])
         shown = self._some(count, length, c.decoded_frames, rows.device)
@@ -290,7 +294,7 @@ class Halo(Drawing):
             "likelihood": negative_log_likelihood(error, values, self.std).mean(),
             "kl_content": content.kl().mean(),
             **{name: kl.mean() for name, kl in self._state_kl(posterior, elapsed, action).items()},
-            "action": functional.cross_entropy(logits.float(), action),
+            "action": functional.cross_entropy(logits.float(), shown_there.factors["action"]),
         }
         state_terms: tuple[str, ...] = ("kl_position", "kl_momentum", "kl_state")
         weights = {"kl_content": c.content_weight, **dict.fromkeys(state_terms, c.state_weight)}
@@ -307,10 +311,10 @@ class Halo(Drawing):
             full = Gaussian(posterior.mean.to(back.dtype), posterior.logvar.to(back.dtype))
             return self.prior.divergence(full, back, self.moving(action))
 
-    def forward(self, frames: Tensor, times: Tensor, factors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, frames: Tensor, times: Tensor, factors: dict[str, Tensor], *companion: Any) -> dict[str, Tensor]:
         """`losses` in plain tensors, which is what Fabric can hand through its wrappers; the total is ``loss``."""
-        kind = CoordinateBatch if frames.is_floating_point() else ClipBatch
-        losses = self.losses(kind(frames, times, factors))
+        kind: Any = CoordinateBatch if frames.is_floating_point() else ClipBatch
+        losses = self.losses(kind(frames, times, factors, kind(*companion) if companion else None))
         return {"loss": losses.total, **losses.terms}
 
     def _some(self, count: int, length: int, wanted: int, device: torch.device) -> Int[Tensor, "B n"]:
@@ -323,16 +327,13 @@ class Halo(Drawing):
         """What is added to all frames of each clip, (B, 1, ...); see `towards_another`."""
         if not self.config.blend:
             return 0.0
-        mean = self.known(frames).mean(1)
-        if isinstance(self.coordinates, Coordinates):
-            mean = torch.cat([mean[:, :-1], torch.zeros_like(mean[:, -1:])], dim=1)  # a length is no place
-        return towards_another(mean, action, self.config.blend)[:, None]
+        return towards_another(self.coordinates.middle(self.known(frames)), action, self.config.blend)[:, None]
 
     def _encode_some(
-        self, frames: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0
+        self, frames: Tensor, there: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0
     ) -> Float[Tensor, "B n h"]:
-        """Features of the frames that training looks at, moved by `offset`: the window that ends at `at`, then those of
-        the content."""
+        """Features of the frames that training looks at, moved by `offset`: the window that ends at `at`, then, of the
+        frames `there`, those of the content."""
         c = self.config
         rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
         window, last = self.window_steps(at), frames.shape[1] - 1
@@ -340,9 +341,9 @@ class Halo(Drawing):
             # The window is one cycle: its last frame comes before its first. Of half the clips that is not known, as
             # it is not where a clip begins.
             window = torch.where(torch.rand(len(at), 1, device=at.device) < 0.5, window % (last + 1), window)
-        content = self._some(frames.shape[0], frames.shape[1], c.content_frames, frames.device)
-        steps = torch.cat([window, content], dim=1)
-        h = self.features(self.known(frames[rows, steps.clamp(0, last)]) + offset)
-        known = (steps >= 0) & (steps <= last)
+        content = self._some(*there.shape[:2], c.content_frames, frames.device)
+        seen = torch.cat([frames[rows, window.clamp(0, last)], there[rows, content]], dim=1)
+        h = self.features(self.known(seen) + offset)
+        known = torch.cat([(window >= 0) & (window <= last), torch.ones_like(content, dtype=torch.bool)], dim=1)
         known[:, : c.window - 1] &= torch.rand(len(h), 1, device=h.device) >= c.alone
         return h * known[..., None]

@@ -32,12 +32,17 @@ class HaloConfig:
     false: the frequencies are learned, as in the paper."""
     network: str = "compact"
     """compact (convolutions), dense (small pictures of figures in one place), basis (the same, in principal components
-    of the training frames: fastest), paper (supplement, tables 3-5) or
-    paper-mnist (tables 6-8)."""
+    of the training frames: fastest), bilinear (in these too, appearance carried: for strangers), paper (supplement,
+    tables 3-5) or paper-mnist (tables 6-8)."""
     width: int = 32
     """Channels of the compact network's first convolution."""
     features: int = 256
     """Dimension of a frame's feature vector h."""
+    rank: int = 512
+    """Directions in which the bilinear network moves appearance."""
+    asked: int = 64
+    """Numbers that the bilinear decoder's gains know of the content, such as which way a figure looks; 0: the state
+    alone tells what moves, and how."""
     components: int = 384
     """Principal components that the basis network knows frames by."""
     paints: int = 16
@@ -46,6 +51,9 @@ class HaloConfig:
     """Frames that the momentum is read from: frame t and those before it."""
     content_frames: int = 0
     """Frames, drawn at random, that the content is read from in training; 0: the whole clip, as in the paper."""
+    content_elsewhere: bool = False
+    """Whether the content is read, in training, from any clip of the same person and view, which the data must tell:
+    nothing of what this one does is then in it. Not the paper's; false: from the clip itself."""
     decoded_frames: int = 0
     """Frames, drawn at random, that the likelihood is estimated from in training; 0: all, as in the paper."""
     std: float = 0.1
@@ -83,7 +91,7 @@ class HaloConfig:
         return self.conditional or self.found_actions > 0
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "d", "content", "width", "features", "components", "paints", "window"):
+        for name in ("blocks", "d", "content", "width", "features", "rank", "components", "paints", "window"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
         if self.found_actions < 0:
@@ -99,6 +107,8 @@ class HaloConfig:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; 0 (none) to {MOST} are possible")
         if not self.std_last >= 0:
             raise ConfigError(f"model.std_last is {self.std_last}; 0 (constant) or a positive number is needed")
+        if self.asked < 0:
+            raise ConfigError(f"model.asked is {self.asked}; 0 (nothing) or more numbers are possible")
         for name in ("std", "period"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; a positive number is needed")

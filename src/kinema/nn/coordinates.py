@@ -71,6 +71,11 @@ class Coordinates(nn.Module):
         frames = (self.mean + coordinates[..., :-1] @ self.components).clamp(0, 1).unflatten(-1, self.shape)
         return frames * (frames.amax(-3, keepdim=True) >= self.least / 2)
 
+    def middle(self, known: Float[Tensor, "B T n"]) -> Float[Tensor, "B n"]:
+        """The mean frame of each clip; the last coordinate, a length and no place, is 0."""
+        mean = known.mean(1)
+        return torch.cat([mean[:, :-1], torch.zeros_like(mean[:, -1:])], dim=1)
+
 
 class Plain(nn.Module):
     """No change: the coordinates of a frame are its pixels."""
@@ -80,3 +85,6 @@ class Plain(nn.Module):
 
     def leave(self, coordinates: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B C H W"]:
         return coordinates
+
+    def middle(self, known: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B C H W"]:
+        return known.mean(1)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from kinema.nn import basis, compact, dense, paper
+from kinema.errors import ConfigError
+from kinema.nn import basis, bilinear, compact, dense, paper
 from kinema.nn.coordinates import Coordinates, Plain
 from kinema.nn.heads import ActionHead
 
@@ -26,6 +27,8 @@ class Shape:
     features: int
     paints: int
     components: int = 0
+    rank: int = 0
+    asked: int = 0
 
     @property
     def state(self) -> int:
@@ -89,6 +92,23 @@ def build_basis(s: Shape) -> Networks:
     )
 
 
+def build_bilinear(s: Shape) -> Networks:
+    """Raises ConfigError where the content is not as long as there are components."""
+    if s.content != s.components:
+        told = f"model.content is {s.content} and model.components {s.components}"
+        raise ConfigError(f"{told}: network bilinear carries the components themselves; give both the same number")
+    h, coordinates = s.features, Coordinates((s.channels, *s.size), s.components)
+    return Networks(
+        encoder=bilinear.Encoder(coordinates, 2 * h, h),
+        content=bilinear.Content(coordinates, h, s.rank),
+        position=bilinear.Beside(h, compact.Position(h, s.state, s.conditions)),
+        momentum=bilinear.Beside(h, compact.Momentum(h, s.state, s.conditions, s.window)),
+        decoder=bilinear.Decoder(coordinates, h, s.rank, s.asked, (s.operators, s.d)),
+        action=bilinear.Beside(h, ActionHead(h, h, s.actions)),
+        coordinates=coordinates,
+    )
+
+
 def build_paper(s: Shape) -> Networks:
     h, v = s.features, s.features // 4
     return Networks(
@@ -117,6 +137,7 @@ NETWORKS: dict[str, Callable[[Shape], Networks]] = {
     "compact": build_compact,
     "dense": build_dense,
     "basis": build_basis,
+    "bilinear": build_bilinear,
     "paper": build_paper,
     "paper-mnist": build_paper_mnist,
 }

@@ -1,0 +1,63 @@
+"""Windows beside others of the same content: who accompanies whom, and that nothing else changes."""
+
+import torch
+from torch.testing import assert_close
+
+from kinema.data.accompanied import Accompanied, same_content
+from kinema.data.registry import build_source
+from kinema.data.sprites import SpritesConfig
+from kinema.models.base import domain_of
+from kinema.models.halo import Halo
+from kinema.models.halo_config import HaloConfig
+
+
+def sprites():
+    return build_source("sprites", SpritesConfig(size=16), "train")
+
+
+def test_groups_are_who_is_seen_and_from_where():
+    source = sprites()
+    group = same_content(source)
+    rows = {}
+    for clip in range(len(source)):
+        key = (int(source.identity[clip]), *(int(source.labels[name][clip]) for name in source.content))
+        rows.setdefault(key, set()).add(int(group[clip]))
+    assert all(len(found) == 1 for found in rows.values())
+    assert len(rows) == len(set(group.tolist()))
+
+
+def test_every_clip_of_the_same_content_accompanies_a_clip_once():
+    source = sprites()
+    group = same_content(source)
+    both = Accompanied(source, group)
+    clip = 7
+    rooms, own = int(both.rooms(True)[clip]), int(source.rooms(True)[clip])
+    members = (group == group[clip]).nonzero()[:, 0]
+    assert rooms == own * len(members)
+    assert len(members) == len(source.actions)
+    shown = both.window(torch.full((rooms,), clip), torch.arange(rooms))
+    expected = source.window(torch.full((rooms,), clip), torch.arange(rooms) // len(members))
+    assert torch.equal(shown.frames, expected.frames)
+    seen = torch.stack([shown.companion.factors[name] for name in source.content], 1)
+    assert (seen == torch.stack([source.labels[name][clip] for name in source.content])).all()
+    assert shown.companion.factors["action"].bincount().tolist() == [own] * len(source.actions)
+
+
+def test_a_content_from_elsewhere_knows_nothing_of_the_clip_itself():
+    source = sprites()
+    config = HaloConfig(network="dense", content=4, features=8, d=2, content_elsewhere=True, decoded_frames=1)
+    torch.manual_seed(0)
+    halo = Halo(config, domain_of(source)).eval()  # a batch norm would mix what both show
+    shown = halo.prepared(source)
+    batch = shown.window(torch.arange(0, 40, 5), torch.arange(8))
+
+    def terms(frames):
+        torch.manual_seed(3)
+        return halo(frames, *batch.inputs()[1:])
+
+    kept, changed = terms(batch.frames), terms(255 - batch.frames)
+    assert_close(kept["kl_content"], changed["kl_content"], rtol=0, atol=0)
+    assert_close(kept["action"], changed["action"], rtol=0, atol=0)  # of the companion
+    assert not torch.equal(kept["likelihood"], changed["likelihood"])
+    alone = halo(*batch.inputs()[:3])
+    assert not torch.equal(alone["kl_content"], kept["kl_content"])
