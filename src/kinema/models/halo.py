@@ -277,8 +277,8 @@ class Halo(Drawing):
         at = torch.randint(length if self.operator.both_ways else 1, (count,), device=rows.device)
         action = batch.factors["action"]
         offset = self._blend(batch.frames, action)
-        shown_there = batch if batch.companion is None else batch.companion
-        h = self._encode_some(batch.frames, shown_there.frames, at, offset)
+        elsewhere = batch if batch.companion is None else batch.companion
+        h = self._encode_some(batch.frames, at, offset, elsewhere.frames)
         posterior = self.state_gaussian(h[:, : c.window], action)
         content = self.content(h[:, c.window :])
         shown = self._some(count, length, c.decoded_frames, rows.device)
@@ -294,7 +294,7 @@ class Halo(Drawing):
             "likelihood": negative_log_likelihood(error, values, self.std).mean(),
             "kl_content": content.kl().mean(),
             **{name: kl.mean() for name, kl in self._state_kl(posterior, elapsed, action).items()},
-            "action": functional.cross_entropy(logits.float(), shown_there.factors["action"]),
+            "action": functional.cross_entropy(logits.float(), elsewhere.factors["action"]),
         }
         state_terms: tuple[str, ...] = ("kl_position", "kl_momentum", "kl_state")
         weights = {"kl_content": c.content_weight, **dict.fromkeys(state_terms, c.state_weight)}
@@ -330,11 +330,11 @@ class Halo(Drawing):
         return towards_another(self.coordinates.middle(self.known(frames)), action, self.config.blend)[:, None]
 
     def _encode_some(
-        self, frames: Tensor, there: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0
+        self, frames: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0, there: Tensor | None = None
     ) -> Float[Tensor, "B n h"]:
-        """Features of the frames that training looks at, moved by `offset`: the window that ends at `at`, then, of the
-        frames `there`, those of the content."""
-        c = self.config
+        """Features of the frames that training looks at, moved by `offset`: the window that ends at `at`, then those of
+        the content, which are `there`, if not among the frames themselves."""
+        c, there = self.config, frames if there is None else there
         rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
         window, last = self.window_steps(at), frames.shape[1] - 1
         if c.closed and last + 1 == c.period:
