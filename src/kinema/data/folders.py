@@ -42,6 +42,9 @@ class FolderConfig:
     identity: str = ""
     """A regex searched in a clip's path below the root, without suffix: its group 1, or else the match, says who is
     seen. Empty: the file's name without suffix."""
+    view: str = ""
+    """A regex searched likewise, in a sheet's clip also in ``#tag`` behind the path: what it finds says from where the
+    person is seen, which a swap keeps, as in ``(left|front|right)``. Empty: it is not told."""
     test: tuple[str, ...] = ()
     """Identities that are held out; empty: one in five, drawn by `seed`."""
     size: int = 0
@@ -65,10 +68,12 @@ class FolderConfig:
                 raise ConfigError(f"data.{name}: {getattr(self, name)} is too small; at least {least} is needed")
         if self.resize and not self.size:
             raise ConfigError("data.resize: needs the size to scale to; add --data.size PIXELS")
-        try:
-            re.compile(self.identity)
-        except re.error as error:
-            raise ConfigError(f"data.identity: {self.identity!r} is no regex ({error}); one is (person\\d+)") from error
+        for name, example in (("identity", r"(person\d+)"), ("view", "(left|front|right)")):
+            try:
+                re.compile(getattr(self, name))
+            except re.error as error:
+                told = f"data.{name}: {getattr(self, name)!r} is no regex ({error})"
+                raise ConfigError(f"{told}; one is {example}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +83,8 @@ class Header:
     name: str
     """Its file, and the tag in it."""
     identity: str
+    view: str
+    """From where the person is seen; empty: not told."""
     fps: float
     times: Float[Tensor, " T"]
     """When each frame begins, in frames from the clip's beginning; float64."""
@@ -128,13 +135,16 @@ def identity_of(path: Path, root: Path, pattern: str) -> str:
     """Who is seen in a clip, read off its path. Raises ConfigError where the pattern is not in it."""
     below = path.relative_to(root if path != root else root.parent).as_posix()
     key = below[: -len(suffix_of(path)) or None] if path.is_file() else below
-    if not pattern:
-        return key.rpartition("/")[2]
+    return found_in(key, pattern, path, "identity") if pattern else key.rpartition("/")[2]
+
+
+def found_in(key: str, pattern: str, path: Path, setting: str) -> str:
+    """Group 1 of a pattern, or else the match. Raises ConfigError where it is not in the key of a path."""
     match = re.search(pattern, key)
-    who = match and match[1 if match.re.groups else 0]
-    if not who:
-        raise ConfigError(f"{path}: data.identity {pattern!r} is not found in {key!r}; give one that every path holds")
-    return who
+    found = match and match[1 if match.re.groups else 0]
+    if not found:
+        raise ConfigError(f"{path}: data.{setting} {pattern!r} is not found in {key!r}; give one that every path holds")
+    return found
 
 
 def read_file(
@@ -150,7 +160,9 @@ def read_file(
             clip = resize(clip, (config.size, config.size))
         labels = {**clip.labels, "action": action or tag.partition("/")[0] or path.parent.resolve().name}
         times = clip.at.double() - clip.at[0]
-        header = Header(clip.name, identity, clip.fps, times, clip.duration, labels, clip.credits)
+        shown = f"{path.relative_to(root if path != root else root.parent).as_posix()}#{tag}"
+        view = found_in(shown, config.view, path, "view") if config.view else ""
+        header = Header(clip.name, identity, view, clip.fps, times, clip.duration, labels, clip.credits)
         yield header, pixels_of(clip, config.alpha)
 
 
@@ -231,7 +243,6 @@ class FolderClips(Source):
     is at fault.
     """
 
-    content = ()
     held_out: bool
     """Whether the test split shows identities that training does not."""
     identities: tuple[str, ...]
@@ -267,6 +278,11 @@ class FolderClips(Source):
         self.name = "clips" if self.held_out else "clips (nobody held out)"
         self.factors = {"action": tuple(actions)}
         self.labels, self.identity = {"action": action[mine]}, identity[mine]
+        self.content = ("view",) if config.view else ()
+        if config.view:
+            views = sorted({header.view for header in headers})
+            self.factors = {**self.factors, "view": tuple(views)}
+            self.labels["view"] = torch.tensor([views.index(header.view) for header in self.headers])
         self.size, self.channels = (side, side), 4 if config.alpha else 3
         self.length, self.stride, self.periodic = config.length, config.stride, config.loop
         self.fps = float(statistics.median(header.fps for header in headers))
