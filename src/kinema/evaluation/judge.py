@@ -63,6 +63,6 @@ def audit(
     accuracies = {}
     for factor, labels in source.labels.items():
         origin = a if factor in source.content else b
-        accuracies[f"real/{factor}"] = (of_real[factor] == labels.cpu()[b]).float().mean().item()
-        accuracies[f"swap/{factor}"] = (of_swaps[factor] == labels.cpu()[origin]).float().mean().item()
+        accuracies[f"real/{factor}"] = (of_real[factor] == labels.cpu()[b]).double().mean().item()
+        accuracies[f"swap/{factor}"] = (of_swaps[factor] == labels.cpu()[origin]).double().mean().item()
     return {**accuracies, "fit": min(accuracies.values()) >= threshold}

@@ -202,8 +202,8 @@ def _joint_accuracies(judge: Judge, source: TruthSource, clips: int, seed: int) 
     for where, (content, frames) in shown.items():
         read = judge.read(frames, windows.times())
         right = torch.stack([read[name] == labels[name][content] for name in attributes(source)])
-        figures[f"{where}/identity"] = right.all(0).float().mean().item()
+        figures[f"{where}/identity"] = right.all(0).double().mean().item()
         if MOTION in read:
             joint = motion_index(source, labels["action"][b], content)
-            figures[f"{where}/{MOTION}"] = (read[MOTION] == joint).float().mean().item()
+            figures[f"{where}/{MOTION}"] = (read[MOTION] == joint).double().mean().item()
     return figures

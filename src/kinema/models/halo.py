@@ -254,8 +254,7 @@ class Halo(Drawing):
             self.coordinates.fit(seen.float() / 255)
 
     def prepared(self, source: Source) -> WindowSource:
-        """The source as training wants it: found actions in the place of labels, where there are any, the frames in
-        the coordinates of the networks, where these are few, and other clips beside, where content comes from these."""
+        """The source as training wants it: labels that were found, frames in coordinates, clips to read content from."""
         seen = self.relabelled(source)
         shown = CoordinateSource(seen, self.known) if isinstance(self.coordinates, Coordinates) else seen
         return Accompanied(shown, same_content(source)) if self.config.content_elsewhere else shown
@@ -342,8 +341,10 @@ class Halo(Drawing):
             # it is not where a clip begins.
             window = torch.where(torch.rand(len(at), 1, device=at.device) < 0.5, window % (last + 1), window)
         content = self._some(*there.shape[:2], c.content_frames, frames.device)
-        seen = torch.cat([frames[rows, window.clamp(0, last)], there[rows, content]], dim=1)
-        h = self.features(self.known(seen) + offset)
+        seen, read = self.known(frames[rows, window.clamp(0, last)]), self.known(there[rows, content])
+        if c.content_noise:
+            read = read + c.content_noise * torch.randn_like(read)
+        h = self.features(torch.cat([seen, read], dim=1) + offset)
         known = torch.cat([(window >= 0) & (window <= last), torch.ones_like(content, dtype=torch.bool)], dim=1)
         known[:, : c.window - 1] &= torch.rand(len(h), 1, device=h.device) >= c.alone
         return h * known[..., None]

@@ -40,9 +40,9 @@ class HaloConfig:
     """Dimension of a frame's feature vector h."""
     rank: int = 512
     """Directions in which the bilinear network moves appearance."""
-    asked: int = 64
-    """Numbers that the bilinear decoder's gains know of the content, such as which way a figure looks; 0: the state
-    alone tells what moves, and how."""
+    asked: int = 16
+    """Numbers that the gains of the bilinear network know of an appearance, such as which way a figure looks, so that
+    they cannot learn clothes by heart; 0: on the way out none, on the way in all."""
     components: int = 384
     """Principal components that the basis network knows frames by."""
     paints: int = 16
@@ -51,6 +51,9 @@ class HaloConfig:
     """Frames that the momentum is read from: frame t and those before it."""
     content_frames: int = 0
     """Frames, drawn at random, that the content is read from in training; 0: the whole clip, as in the paper."""
+    content_noise: float = 0.0
+    """Standard deviation of noise, on the scale [0, 1], in every coordinate of the frames that the content is read from
+    in training: what is read then stands firm, as in ridge regression, for strangers too. 0: none, as in the paper."""
     content_elsewhere: bool = False
     """Whether the content is read, in training, from any clip of the same person and view, which the data must tell:
     nothing of what this one does is then in it. Not the paper's; false: from the clip itself."""
@@ -105,6 +108,8 @@ class HaloConfig:
         for name in ("content_components", "state_components"):
             if not 0 <= getattr(self, name) <= MOST:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; 0 (none) to {MOST} are possible")
+        if not self.content_noise >= 0:
+            raise ConfigError(f"model.content_noise is {self.content_noise}; 0 (none) or a positive number is needed")
         if not self.std_last >= 0:
             raise ConfigError(f"model.std_last is {self.std_last}; 0 (constant) or a positive number is needed")
         if self.asked < 0:

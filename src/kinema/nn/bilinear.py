@@ -62,10 +62,11 @@ class Moved(nn.Module):
 class Content(nn.Module):
     """q(z | frames): each frame's own coordinates, moved to the common pose, and averaged."""
 
-    def __init__(self, coordinates: Coordinates, features: int, rank: int) -> None:
+    def __init__(self, coordinates: Coordinates, features: int, rank: int, asked: int) -> None:
+        """`asked` numbers of the features are known to the gains: enough for a pose, too few for clothes; 0: all."""
         super().__init__()
         self.scale, self.features = [coordinates], features
-        self.gain = nn.Linear(features, rank)
+        self.gain = nn.Sequential(*(block(features, asked) if asked else ()), nn.Linear(asked or features, rank))
         self.moved = Moved(coordinates.count, rank)
         self.logvar = nn.Parameter(torch.full((coordinates.count,), NARROW))
 

@@ -100,7 +100,7 @@ def build_bilinear(s: Shape) -> Networks:
     h, coordinates = s.features, Coordinates((s.channels, *s.size), s.components)
     return Networks(
         encoder=bilinear.Encoder(coordinates, 2 * h, h),
-        content=bilinear.Content(coordinates, h, s.rank),
+        content=bilinear.Content(coordinates, h, s.rank, s.asked),
         position=bilinear.Beside(h, compact.Position(h, s.state, s.conditions)),
         momentum=bilinear.Beside(h, compact.Momentum(h, s.state, s.conditions, s.window)),
         decoder=bilinear.Decoder(coordinates, h, s.rank, s.asked, (s.operators, s.d)),
