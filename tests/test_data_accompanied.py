@@ -61,3 +61,25 @@ def test_a_content_from_elsewhere_knows_nothing_of_the_clip_itself():
     assert not torch.equal(kept["likelihood"], changed["likelihood"])
     alone = halo(*batch.inputs()[:3])
     assert not torch.equal(alone["kl_content"], kept["kl_content"])
+
+
+def test_noise_is_on_what_the_content_is_read_from_and_in_training_alone():
+    source = sprites()
+    shown = source.window(torch.arange(4), torch.zeros(4, dtype=torch.int64))
+    read = {}
+    for noise in (0.0, 0.2):
+        torch.manual_seed(0)
+        config = HaloConfig(network="dense", content=4, features=8, d=2, content_noise=noise)
+        halo = Halo(config, domain_of(source)).eval()
+        with torch.no_grad():
+            for weight in halo.content.parameters():
+                weight.mul_(3)  # so that an untrained content says something of the frames
+
+        def told(seed, halo=halo):
+            torch.manual_seed(seed)
+            return halo(*shown.inputs())["kl_content"].item()
+
+        read[noise] = told(1), told(2), halo.content(halo.encode(shown.frames.float() / 255)).mean
+    assert read[0.0][0] == read[0.0][1]
+    assert len({*read[0.2][:2], read[0.0][0]}) == 3
+    assert torch.equal(read[0.0][2], read[0.2][2])

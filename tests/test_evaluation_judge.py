@@ -80,6 +80,21 @@ def test_the_exact_judge_is_fit_for_procedural_sprites():
     assert audit(NearestRendering(source), source, clips=48, seed=0)["fit"]
 
 
+def test_one_mistake_in_2000_is_not_less_than_the_share_asked_for():
+    """In single precision 1999 / 2000 is below 0.9995, which is 1999 / 2000."""
+
+    class Once(NearestRendering):
+        def read(self, frames, times):
+            read = {name: value.clone() for name, value in super().read(frames, times).items()}
+            read["colour"][0] = (read["colour"][0] + 1) % 4
+            return read
+
+    source = Toy("test")
+    report = audit(Once(source), source, clips=2000, seed=0)
+    assert report["real/colour"] == report["swap/colour"] == 1999 / 2000
+    assert report["fit"]
+
+
 def test_the_audit_refuses_an_untrained_judge():
     untrained = fit_judge(Toy("train"), steps=4, seed=0, device=CPU)
     report = audit(untrained, Toy("test"), clips=64, seed=0)

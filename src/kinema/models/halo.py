@@ -254,7 +254,7 @@ class Halo(Drawing):
             self.coordinates.fit(seen.float() / 255)
 
     def prepared(self, source: Source) -> WindowSource:
-        """The source as training wants it: labels that were found, frames in coordinates, clips to read content from."""
+        """The source as training wants it: with labels that were found, coordinates, clips to read the content from."""
         seen = self.relabelled(source)
         shown = CoordinateSource(seen, self.known) if isinstance(self.coordinates, Coordinates) else seen
         return Accompanied(shown, same_content(source)) if self.config.content_elsewhere else shown
