@@ -340,7 +340,7 @@ class Halo(Drawing):
             # The window is one cycle: its last frame comes before its first. Of half the clips that is not known, as
             # it is not where a clip begins.
             window = torch.where(torch.rand(len(at), 1, device=at.device) < 0.5, window % (last + 1), window)
-        content = self._some(*there.shape[:2], c.content_frames, frames.device)
+        content = self._some(there.shape[0], there.shape[1], c.content_frames, frames.device)
         seen, read = self.known(frames[rows, window.clamp(0, last)]), self.known(there[rows, content])
         if c.content_noise:
             read = read + c.content_noise * torch.randn_like(read)
