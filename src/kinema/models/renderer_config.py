@@ -63,8 +63,8 @@ class RendererConfig:
     """What f_c sees: frame, as in the paper, or rest, also what its background rendered alone lacks of it, which is
     ours."""
     transformation: str = "features"
-    """What T_Z is read from: features, as in the paper, frames, given, which is the true one of the source, or centred,
-    outlines cropped about their middles, which is ours."""
+    """What T_Z is read from: features, as in the paper, frames, given, which is the true one of the source, or ours:
+    centred, outlines cropped about their middles, or posed, whole codes cropped so."""
     field: float = 0.5
     """Share of the canvas that such a crop spans."""
     looks: int = 1
@@ -77,8 +77,17 @@ class RendererConfig:
     """Weight of the invariance loss."""
     inverse: float = 0.0
     """Weight of the loss on T(1, 2) being the inverse of T(2, 1), which the paper names and does not use."""
+    apart: bool = False
+    """Whether both codes learn from each frame alone (`itself`, `cover`, `solo`), and only T_Z, the masks and what
+    comes after them from the scene loss, which then counts from the first step on. Ours: a movement that goes astray
+    cannot take the character away."""
+    backwards: bool = False
+    """Whether each pair is also learned from its second frame to its first, whose codes are there already. Ours."""
     parts: int = 1
     """Affine parts with soft masks. 1 is the paper's; more are ours."""
+    repaint: int = 0
+    """Channels of a network that paints over the character after it was moved, told by how its parts were moved; 0:
+    none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -104,7 +113,15 @@ class RendererConfig:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"model.{name}: {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
-        least = {"width": 1, "features": 1, "patch": 1, "hidden": 1, "parts": 1, "looks": 1} | dict.fromkeys(WEIGHTS, 0)
+        least = {
+            "width": 1,
+            "features": 1,
+            "patch": 1,
+            "hidden": 1,
+            "parts": 1,
+            "looks": 1,
+            "repaint": 0,
+        } | dict.fromkeys(WEIGHTS, 0)
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; {low} or more is needed")
