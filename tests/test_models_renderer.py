@@ -291,7 +291,7 @@ def blobs(count, seed):
 
 
 def test_apart_the_scene_moves_the_codes_and_does_not_change_them():
-    """Of the scene loss T_Z, the masks, what is repainted and the decoder learn; colours, cover and background do not."""
+    """Of the scene loss T_Z, masks, what is repainted and the decoder learn; colours, cover and background do not."""
     options = {**PIXELS, "transformation": "posed", "parts": 2, "repaint": 8, "equivariance": 0.0, "settle": 0.2}
     for apart in (True, False):
         model = made(apart=apart, **options)

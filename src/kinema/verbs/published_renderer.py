@@ -81,22 +81,18 @@ def measure_examples(model: Any, found: Examples) -> dict[str, float]:
 
 
 def measure_sprites(model: Any, recipe: Recipe, quick: bool, folder: Path) -> dict[str, float]:
-    """The manipulations, and unseen frames told by a flow, which a rival without T_Z has none of.
+    """The manipulations, and unseen frames told by a flow, where characters stand still.
 
-    Where characters are moved along x, a few examples of the same characters standing still as well.
+    Where they are moved along x, which no flow can foresee, they stand still in some examples of their own.
     """
-    results = measure_scenes(model, recipe, quick, folder) | measure_flow(model, recipe, quick)
-    if not recipe.data.sway:
-        return results
+    results = measure_scenes(model, recipe, quick, folder)
     still = replace(recipe, data=replace(recipe.data, sway=0))
-    found = measure_few(model, still, quick, folder) | measure_flow(model, still, quick)
-    return results | {f"{STILL}{name}": value for name, value in found.items()}
-
-
-def measure_flow(model: Any, recipe: Recipe, quick: bool) -> dict[str, float]:
-    """`evaluate_flow` where the model has a T_Z."""
     count = QUICK_FLOWS if quick else FLOWS
-    return evaluate_flow(model, scenes(recipe.source, recipe.data), count, 0, CPU) if isinstance(model, Moves) else {}
+    told = evaluate_flow(model, scenes(still.source, still.data), count, 0, CPU) if isinstance(model, Moves) else {}
+    if not recipe.data.sway:
+        return results | told
+    found = measure_few(model, still, quick, folder) | told
+    return results | {f"{STILL}{name}": value for name, value in found.items()}
 
 
 def of_one_digit(recipe: Recipe, digit: int) -> Any:
