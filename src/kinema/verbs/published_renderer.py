@@ -201,7 +201,7 @@ RENDERER_TABLES: dict[str, Published] = {
         (
             Row("4 parts", "renderer-sprites"),
             Row("one part", "renderer-sprites", {"model.parts": "1"}),
-            Row("paper's form", "renderer-sprites", PLAIN),
+            Row("paper's form, backgrounds", "renderer-sprites", PLAIN),
         ),
         rows_sprites,
         measure_sprites,
