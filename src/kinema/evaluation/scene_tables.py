@@ -120,7 +120,7 @@ def with_still(rows: Rows) -> Rows:
 def rows_sprites(rows: Rows) -> list[Table]:
     """Figures 6 to 9, 16 and 21."""
     rows = with_still(rows)
-    note = "Unseen characters on unseen backgrounds; 95 % intervals in brackets."
+    note = "Unseen characters, on unseen backgrounds where there are any; 95 % intervals in brackets."
     tables = [error_table("Sprites", note, rows, SPRITE_MEASURES, scale) for scale in ("sse01", "mse255", "psnr")]
     return [
         tables[0],
