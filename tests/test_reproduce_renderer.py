@@ -19,7 +19,9 @@ def test_every_row_is_a_recipe(name, row):
     recipe = build_recipe(row_tree(row, RENDERER_TABLES[name], False, {}), row.recipe)
     assert FAMILIES[recipe.family].kind == "pairs"
     if "paper" in row.name:
-        assert (recipe.model.solo, recipe.model.character, recipe.model.compositing) == (0, "frame", "add")
+        model = recipe.model
+        assert (model.solo, model.character, model.compositing, model.transformation) == (0, "frame", "add", "features")
+        assert (model.parts, model.repaint, model.apart, model.backwards) == (1, 0, False, False)
 
 
 def test_rows_of_a_table_differ():

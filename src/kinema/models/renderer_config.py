@@ -113,15 +113,7 @@ class RendererConfig:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"model.{name}: {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
-        least = {
-            "width": 1,
-            "features": 1,
-            "patch": 1,
-            "hidden": 1,
-            "parts": 1,
-            "looks": 1,
-            "repaint": 0,
-        } | dict.fromkeys(WEIGHTS, 0)
+        least = {"width": 1, "features": 1, "patch": 1, "hidden": 1, "parts": 1, "looks": 1} | dict.fromkeys(WEIGHTS, 0)
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; {low} or more is needed")
@@ -135,6 +127,8 @@ class RendererConfig:
                 raise ConfigError(f"model.{name}: a transformation that is given is not learned; set it to 0")
         if self.cover and COMPOSITING[self.compositing] is add:
             raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
+        if self.apart and not (self.itself and self.solo):
+            raise ConfigError("model.apart: codes then learn from model.itself and model.solo; give both a weight")
         needed = NETWORKS[self.networks](self.patch).least
         if self.features < needed:
             raise ConfigError(f"model.features is {self.features}; networks: {self.networks} need {needed} at least")
@@ -144,6 +138,7 @@ WEIGHTS = (
     "equivariance",
     "invariance",
     "inverse",
+    "repaint",
     "cover",
     "solo",
     "itself",

@@ -175,6 +175,7 @@ PLAIN: Mapping[str, str] = {
     "model.parts": "1",
     "model.repaint": "0",
     "model.backwards": "false",
+    "model.apart": "false",
 }
 """Takes what is ours out of a recipe."""
 DIGIT_ROWS = (
