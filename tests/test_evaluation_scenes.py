@@ -22,6 +22,8 @@ from kinema.evaluation.scene_evaluate import evaluate_films
 from kinema.evaluation.scene_examples import MANIPULATIONS, draw_examples
 from kinema.files import write_clip
 from kinema.maths import affine
+from kinema.models.renderer import Renderer
+from kinema.models.renderer_config import PairDomain, RendererConfig
 
 CPU = torch.device("cpu")
 CONFIG = MovingDigitsConfig(size=32, backgrounds=4, videos=64)
@@ -125,6 +127,38 @@ def test_a_model_is_asked_for_every_manipulation(examples):
     assert results["n/examples"] == 96
     groups = sum(results[f"copy/{name}/sse01"] > 0 for name in examples.source.movements)
     assert groups >= 2
+
+
+@pytest.mark.parametrize("options", [{}, {"parts": 2, "character": "rest", "compositing": "over"}])
+def test_encoding_each_frame_once_shows_what_compose_shows(examples, options):
+    torch.manual_seed(0)
+    model = Renderer(RendererConfig(width=8, features=8, hidden=16, **options), PairDomain((32, 32), 5.0)).eval()
+    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
+    few = next(examples.chunks(4))
+    made_once, made_apart = make(model, few, CPU), make(Composer(model), few, CPU)
+    assert set(made_once) - set(made_apart) == {"solo"}
+    for name, shown in made_apart.items():
+        torch.testing.assert_close(made_once[name], shown)
+
+
+def test_a_transformation_that_is_given_is_given_in_tests_too(examples):
+    model = Renderer(RendererConfig(width=8, features=8, transformation="given"), PairDomain((32, 32), 5.0)).eval()
+    few = next(examples.chunks(4))
+    frames = {name: floats(value, CPU) for name, value in few.frames.items()}
+    given = few.source.given(few.one, few.i, few.j)
+    expected = model.compose(frames["2i"], frames["1i"], frames["1j"], frames["2i"], given)
+    torch.testing.assert_close(make(model, few, CPU)["transformation"], expected)
+
+
+class Composer:
+    """A renderer that only composes."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def compose(self, *pictures):
+        with torch.no_grad():
+            return self.model.compose(*pictures)
 
 
 class Reader:

@@ -8,7 +8,7 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
-from kinema.nn.registration import landing_error, practice, pyramid_error
+from kinema.nn.registration import centre, landing_error, practice, pyramid_error
 
 SIZE = (16, 16)
 SMALL = {"width": 8, "features": 8, "hidden": 16}
@@ -200,6 +200,22 @@ def test_parts_share_the_features_and_one_part_is_the_paper():
     torch.testing.assert_close(one.encode_character(pictures(2))[:, 0], one.character_encoder(pictures(2) - 0.5))
 
 
+@pytest.mark.parametrize("options", [{}, {"networks": "pixels", "patch": 2, "compositing": "over"}])
+def test_parts_begin_different_and_so_come_to_move_apart(options):
+    """Equal masks have equal gradients: parts that begin equal would be one part for ever."""
+    model, batch = made(parts=3, **options), squares(8, 0)
+    adam = torch.optim.Adam(model.parameters(), lr=4e-3)
+    x = batch.first.float() / 255
+    outlines = model.outlines(model.encode_character(x))
+    assert (outlines - outlines.mean(1, keepdim=True)).abs().mean() > 0.01 * outlines.mean(), "masks"
+    for _ in range(5):
+        adam.zero_grad()
+        model.losses(batch).total.backward()
+        adam.step()
+    theta = model.transformation(x, batch.second.float() / 255)
+    assert (theta - theta.mean(1, keepdim=True)).abs().max() > 1e-4, "matrices"
+
+
 def test_over_hides_the_background_where_the_character_covers():
     model = made(compositing="over")
     z = model.encode_character(pictures(2))
@@ -234,12 +250,17 @@ def test_given_transformations_are_used():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"transformation": "pixels"}, "transformation: 'pixels' is unknown; known: features, frames, centred, given"),
+        (
+            {"transformation": "pixels"},
+            "transformation: 'pixels' is unknown; known: features, frames, centred, posed, given",
+        ),
         ({"compositing": "under"}, "known: add, over"),
         ({"parts": 0}, "model.parts is 0"),
         ({"cover": 1.0}, "set model.compositing to over"),
         ({"inverse": 1.0, "transformation": "given"}, "model.inverse"),
         ({"jitter": -1.0}, "model.jitter is -1.0"),
+        ({"repaint": -8}, "model.repaint is -8"),
+        ({"apart": True, "solo": 1.0}, "model.apart: codes then learn from model.itself"),
         ({"practice": 1.0, "transformation": "given"}, "model.practice"),
         ({"field": 0.0}, "model.field is 0.0"),
         ({"networks": "pixels", "features": 2}, "need 3 at least"),
@@ -268,6 +289,69 @@ def blobs(count, seed):
         light = (60 + 140 * torch.exp(-distance / 10)).to(torch.uint8)
         frames.append(light[:, None].expand(-1, 3, -1, -1).contiguous())
     return PairBatch(*frames)
+
+
+def test_apart_the_scene_moves_the_codes_and_does_not_change_them():
+    """Of the scene loss T_Z, masks, what is repainted and the decoder learn; colours, cover and background do not."""
+    options = {**PIXELS, "transformation": "posed", "parts": 2, "repaint": 8, "settle": 0.2}
+    others = {"itself": 1.0, "solo": 2.0, "equivariance": 0.0, "invariance": 0.1}
+    for apart in (True, False):
+        model = made(apart=apart, **options, **others)
+        for layer in (model.head.head.last, model.repaint.last, model.decoder.learned[-1]):
+            torch.nn.init.normal_(layer.weight, std=0.1)
+        model.anneal(0.0)
+        losses = model.losses(squares(4, 0))
+        rest = sum(weight * losses.terms[name] for name, weight in others.items())
+        torch.testing.assert_close(losses.total, rest + apart * losses.terms["scene"], msg="it counts at once")
+        losses.terms["scene"].backward()
+        masks = 2 * model.config.patch**2
+        last = model.character_encoder.last.weight.grad
+        learns = [last[:-masks], model.background_encoder.last.weight.grad]
+        assert [gradient is not None and bool(gradient.any()) for gradient in learns] == [not apart] * 2
+        for gradient in (last[-masks:], model.head.head.last.weight.grad, model.repaint.first.weight.grad):
+            assert gradient.any()
+
+
+def test_backwards_is_the_mean_of_both_orders():
+    options = {"equivariance": 0.3, "invariance": 0.7, "parts": 2}
+    both, one = made(backwards=True, **options), made(**options)
+    batch = squares(4, 0)
+    for model in (both, one):
+        torch.manual_seed(3)
+        torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
+    there = one.losses(batch)
+    back = one.losses(PairBatch(batch.second, batch.first))
+    found = both.losses(batch)
+    for name in ("scene", "equivariance", "invariance"):
+        assert there.terms[name] != back.terms[name] or name == "invariance"
+        torch.testing.assert_close(found.terms[name], (there.terms[name] + back.terms[name]) / 2)
+
+
+def test_backwards_knows_the_inverse_of_what_is_given():
+    theta = affine.from_parts(torch.tensor([0.3, -0.2]), torch.tensor([[0.5, 0.0], [0.0, -0.25]]))
+    batch = squares(2, 0)
+    both, one = (made(transformation="given", backwards=back) for back in (True, False))
+    there = one.losses(PairBatch(batch.first, batch.second, theta))
+    back = one.losses(PairBatch(batch.second, batch.first, affine.invert(theta)))
+    found = both.losses(PairBatch(batch.first, batch.second, theta))
+    torch.testing.assert_close(found.terms["scene"], (there.terms["scene"] + back.terms["scene"]) / 2)
+
+
+def test_what_is_repainted_comes_between_the_warp_and_the_background():
+    model = made(parts=2, repaint=8, **{**PIXELS, "transformation": "posed"})
+    x, y = pictures(2), pictures(2, 1)
+    z, theta = model.encode_character(x), model.transformation(x, y)
+    torch.testing.assert_close(model.move(z, theta).sum(1), model.warp(z, theta).sum(1))
+    torch.nn.init.normal_(model.repaint.last.weight, std=0.1)
+    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
+    theta = model.transformation(x, y)
+    warped = model.warp(z, theta)
+    middles = tuple(centre(model.outline(part)) for part in (z, warped))
+    expected = model.repaint(warped.sum(1), theta, middles)
+    assert not torch.allclose(expected, warped.sum(1), atol=1e-3)
+    torch.testing.assert_close(model.move(z, theta)[:, 0], expected)
+    shown = model.render(expected[:, None], model.encode_background(y)).clamp(0, 1)
+    torch.testing.assert_close(model.compose(x, x, y, y), shown)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from kinema.maths import affine
-from kinema.nn.registration import about, centre, crop, landing_error, practice, pyramid_error
+from kinema.nn.registration import about, centre, crop, landing_error, local, practice, pyramid_error
 
 
 def spot(x, y, side=32, width=0.15):
@@ -44,6 +44,14 @@ def test_what_is_known_between_crops_holds_for_the_canvas():
     torch.testing.assert_close((theta[:, :, :2] @ second[:, :, None])[..., 0] + theta[:, :, 2], first)
     moved = affine.warp(spot(first[:, 0], first[:, 1]), theta)
     torch.testing.assert_close(centre(moved), second, atol=5e-3, rtol=0)
+
+
+def test_what_holds_for_the_canvas_is_known_between_crops():
+    theta = torch.randn(3, 4, 2, 3, generator=torch.Generator().manual_seed(0))
+    first, second = torch.rand(3, 2) - 0.5, torch.rand(3, 2) - 0.5
+    torch.testing.assert_close(about(local(theta, first, second), first, second), theta)
+    still = about(affine.identity(3, 1), first, second)
+    torch.testing.assert_close(local(still, first, second), affine.identity(3, 1))
 
 
 def test_the_pyramid_prefers_nearer_spots_before_they_touch():

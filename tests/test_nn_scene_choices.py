@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from kinema.maths import affine
-from kinema.nn.registration import landing_error, practice
-from kinema.nn.scene_choices import FREEDOMS, Centred, Reading, Views
+from kinema.nn.registration import centre, landing_error, local, practice
+from kinema.nn.scene_choices import FREEDOMS, Centred, Posed, Reading, Views
 
 
 def blots(count, seed, side=32):
@@ -82,3 +82,54 @@ def test_codes_do_not_learn_from_being_read():
     assert not head(seen(outline, outline)).sum().requires_grad or torch.autograd.grad(
         head(seen(outline, outline)).sum(), outline, allow_unused=True
     ) == (None,)
+
+
+def posed(parts=2):
+    torch.manual_seed(0)
+    return Posed(Reading(2, 16, parts, (32, 32), 1, 1.0, 1, FREEDOMS["affine"]))
+
+
+def worn(outline, colour):
+    """A code of two channels, its colour under its cover, and what a T_Z is shown of it and of itself."""
+    return torch.cat([outline * colour, outline], 1)[:, None]
+
+
+def test_an_arm_before_the_body_is_seen_by_its_colour_alone():
+    """Two characters of one outline: what is read of outlines cannot differ, what is read of codes does."""
+    outline = blots(4, 0)
+    one, other = (worn(outline, torch.rand_like(outline)) for _ in range(2))
+    shown = [Views((outline, outline), (one, second), (outline, outline), None) for second in (one, other)]
+    blind, seeing = centred(), posed()
+    for head in (blind.head, seeing.head):
+        torch.nn.init.normal_(head.last.weight, std=0.3)
+    torch.testing.assert_close(*(blind(views) for views in shown))
+    first, second = (seeing(views) for views in shown)
+    assert (first - second).abs().max() > 0.01
+    assert (first[:, 0] - first[:, 1]).abs().max() > 0.01, "each part has a matrix of its own"
+
+
+def test_poses_begin_by_leading_from_one_middle_to_the_other_and_codes_do_not_learn():
+    outline = blots(8, 0)
+    truth, at, _ = practice(outline, 0.0)
+    code = worn(outline, 0.5).requires_grad_()
+    moved = affine.warp(code[:, 0], truth)
+    theta = posed()(Views((outline, outline), (code, moved[:, None]), (outline, moved[:, 1:]), None))
+    assert landing_error(theta, truth, at).max() < 2e-3
+    theta.sum().backward()
+    assert code.grad is None
+
+
+def test_poses_do_not_depend_on_where_the_character_stands():
+    """Both frames moved by whole pixels: the same is read, about the other middle."""
+    outline = torch.zeros(1, 1, 32, 32)
+    outline[..., 10:18, 8:14] = torch.rand(8, 6, generator=torch.Generator().manual_seed(0))
+    second = outline.flip(-1).roll(-6, -1)
+    head = posed()
+    torch.nn.init.normal_(head.head.last.weight, std=0.1)
+    read = []
+    for shift in (0, 4):
+        pair = [worn(part.roll(shift, -1), 0.5) for part in (outline, second)]
+        outlines = tuple(z[:, :, -1] for z in pair)
+        theta = head(Views((outline, second), (pair[0], pair[1]), (outlines[0], outlines[1]), None))
+        read.append(local(theta, *(centre(part) for part in outlines)))
+    torch.testing.assert_close(*read, atol=1e-4, rtol=1e-3)

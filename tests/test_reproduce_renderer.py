@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from kinema.evaluation.scene_tables import STILL, rows_sprites, with_still
 from kinema.models.registry import FAMILIES
 from kinema.training.recipe import build_recipe
 from kinema.verbs.published_renderer import RENDERER_TABLES, examples, of_one_digit
@@ -18,7 +19,9 @@ def test_every_row_is_a_recipe(name, row):
     recipe = build_recipe(row_tree(row, RENDERER_TABLES[name], False, {}), row.recipe)
     assert FAMILIES[recipe.family].kind == "pairs"
     if "paper" in row.name:
-        assert (recipe.model.solo, recipe.model.character, recipe.model.compositing) == (0, "frame", "add")
+        model = recipe.model
+        assert (model.solo, model.character, model.compositing, model.transformation) == (0, "frame", "add", "features")
+        assert (model.parts, model.repaint, model.apart, model.backwards) == (1, 0, False, False)
 
 
 def test_rows_of_a_table_differ():
@@ -35,6 +38,16 @@ def test_rows_with_other_training_backgrounds_share_their_examples():
     assert a.there.tolist() == b.there.tolist()
     assert bool((a.truths["background"] == b.truths["background"]).all())
     assert ours.data.size == paper.data.size == 32
+
+
+def test_a_row_that_learned_with_movement_is_also_shown_without():
+    """The results of characters that stand still make a line of their own; rows without such results do not."""
+    rows = {"a": [{"copy/sse01": 4.0, f"{STILL}copy/sse01": 3.0}], "b": [{"copy/sse01": 5.0}]}
+    found = with_still(rows)
+    assert list(found) == ["a", "a, standing still", "b"]
+    assert found["a, standing still"] == [{"copy/sse01": 3.0}]
+    lines = [line for line in rows_sprites(rows)[0].rows if line[1] == "copying x_c (baseline)"]
+    assert [(line[0], line[2].value) for line in lines] == [("a", 4.0), ("a, standing still", 3.0), ("b", 5.0)]
 
 
 def test_one_digit_is_one_drawing_on_one_background():

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kinema.evaluation.bootstrap import interval_over_clips
-from kinema.evaluation.scene_errors import Pictures, floats
+from kinema.evaluation.scene_errors import Mixes, Pictures, floats
 from kinema.evaluation.scene_examples import Examples
+from kinema.maths import affine
 from kinema.models.scenes import solve_alpha
 
 GRAYS = (64, 192)
@@ -30,7 +31,12 @@ class CutsOut(Protocol):
 def alpha_of(model: CutsOut, x: Pictures) -> Float[Tensor, "N 1 H W"]:
     """The opacity of the character of each frame, unmoved, solved from what the model shows on two plain canvases."""
     plain = [torch.full_like(x[:1], gray / 255).expand_as(x) for gray in GRAYS]
-    shown = [model.compose(x, x, x, canvas).clamp(0, 1) for canvas in plain]
+    if isinstance(model, Mixes):
+        z, _ = model.codes(x)
+        still = model.move(z, affine.identity(*z.shape[:2], device=z.device))
+        shown = [model.render(still, model.encode_background(canvas)).clamp(0, 1) for canvas in plain]
+    else:
+        shown = [model.compose(x, x, x, canvas).clamp(0, 1) for canvas in plain]
     return solve_alpha(*shown, *(model.solo_background(canvas) for canvas in plain))[1]
 
 

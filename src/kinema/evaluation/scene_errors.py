@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from kinema.evaluation.bootstrap import interval_over_clips
-from kinema.evaluation.scene_examples import MANIPULATIONS, Examples
+from kinema.evaluation.scene_examples import BARE, MANIPULATIONS, Examples
 
 EMPTY = 0.5 / 255
 """Opacity below which a pixel is left free by the character."""
@@ -42,6 +42,21 @@ class Separates(Protocol):
     def solo_character(self, x: Pictures) -> Pictures: ...
 
 
+@runtime_checkable
+class Mixes(Protocol):
+    """A model whose codes can be kept: `compose`, in steps."""
+
+    def codes(self, x: Pictures) -> tuple[Tensor, Tensor]: ...
+
+    def read(self, first: Pictures, second: Pictures, z1: Tensor, z2: Tensor, given: Tensor | None) -> Tensor: ...
+
+    def encode_background(self, x: Pictures) -> Tensor: ...
+
+    def move(self, character: Tensor, theta: Tensor) -> Tensor: ...
+
+    def render(self, character: Tensor, background: Tensor) -> Pictures: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """Squared errors of N examples, summed over each image in [0, 1]; ``values`` is how many numbers an image has."""
@@ -59,11 +74,36 @@ def floats(pictures: UInt8[Tensor, "N 3 H W"], device: torch.device) -> Pictures
 def make(model: SceneModel, examples: Examples, device: torch.device) -> dict[str, Pictures]:
     """What a model shows for every manipulation, and for ``bare`` and ``solo`` where it can."""
     frames = {name: floats(value, device) for name, value in examples.frames.items()}
-    made = {name: model.compose(*(frames[part] for part in parts)) for name, parts in MANIPULATIONS.items()}
-    made["bare"] = model.compose(frames["2i"], frames["1i"], frames["1j"], floats(examples.bare, device))
+    frames["bare"] = floats(examples.bare, device)
+    shown = {**MANIPULATIONS, "bare": BARE}
+    if isinstance(model, Mixes):
+        made = mixed(model, frames, shown, examples)
+    else:
+        made = {name: model.compose(*(frames[part] for part in parts)) for name, parts in shown.items()}
     if isinstance(model, Separates):
         made["solo"] = model.solo_background(frames["1i"])
     return {name: value.float().cpu().clamp(0, 1) for name, value in made.items()}
+
+
+def mixed(
+    model: Mixes, frames: Mapping[str, Pictures], shown: Mapping[str, tuple[str, ...]], examples: Examples
+) -> dict[str, Pictures]:
+    """What `compose` shows of each choice of frames, each of which is encoded once, and moved once by each movement."""
+    codes = {name: model.codes(x) for name, x in frames.items() if name != "bare"}
+    backgrounds = {name: b for name, (_, b) in codes.items()} | {"bare": model.encode_background(frames["bare"])}
+    given = examples.source.given(examples.one, examples.i, examples.j)
+    theta: dict[tuple[str, str], Tensor] = {}
+    moved: dict[tuple[str, str, str], Tensor] = {}
+    made = {}
+    for name, (character, first, second, background) in shown.items():
+        if (first, second) not in theta:
+            known = None if given is None else given.to(frames[first].device)
+            pair = codes[first][0], codes[second][0]
+            theta[first, second] = model.read(frames[first], frames[second], *pair, known)
+        if (character, first, second) not in moved:
+            moved[character, first, second] = model.move(codes[character][0], theta[first, second])
+        made[name] = model.render(moved[character, first, second], backgrounds[background])
+    return made
 
 
 def score(made: Mapping[str, Pictures], examples: Examples) -> Scored:

@@ -101,6 +101,8 @@ MANIPULATIONS: Mapping[str, tuple[str, str, str, str]] = {
 ``transformation`` is what the paper's figures 6 to 9 call analogy. ``combined`` has three sources where the background
 is not scene 1's frame i itself: the character of scene 2, the movement and the background of scene 1.
 """
+BARE = ("2i", "1i", "1j", "bare")
+"""The same of scene 2's character on the canvas of the source without a background."""
 
 
 def draw_examples(source: SceneSource, count: int, seed: int) -> Examples:

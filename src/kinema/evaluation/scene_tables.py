@@ -101,9 +101,26 @@ def rows_digits(rows: Rows) -> list[Table]:
     return [tables[0], ratio_table(rows, DIGIT_RATIOS), alpha_table(rows), *tables[1:]]
 
 
+STILL = "standing still: "
+"""What begins the names of results of characters that are not moved along x, of a model that learned from some that
+are."""
+
+
+def with_still(rows: Rows) -> Rows:
+    """The rows, and after each that has such results a line of them."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for name, results in rows.items():
+        found[name] = [dict(one) for one in results]
+        still = [{k.removeprefix(STILL): v for k, v in one.items() if k.startswith(STILL)} for one in results]
+        if all(still):
+            found[f"{name}, standing still"] = still
+    return found
+
+
 def rows_sprites(rows: Rows) -> list[Table]:
     """Figures 6 to 9, 16 and 21."""
-    note = "Unseen characters on unseen backgrounds; 95 % intervals in brackets."
+    rows = with_still(rows)
+    note = "Unseen characters, on unseen backgrounds where there are any; 95 % intervals in brackets."
     tables = [error_table("Sprites", note, rows, SPRITE_MEASURES, scale) for scale in ("sse01", "mse255", "psnr")]
     return [
         tables[0],

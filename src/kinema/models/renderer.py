@@ -17,11 +17,17 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.base import Losses
 from kinema.models.renderer_config import PairDomain, RendererConfig
-from kinema.nn.registration import landing_error, practice, pyramid_error
+from kinema.nn.registration import centre, landing_error, practice, pyramid_error
 from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, FREEDOMS, NETWORKS, TRANSFORMATIONS, Reading, Views, over
+from kinema.nn.scene_repaint import Repaint
 
 ROUND = 0.3
 """An error of the background alone counts squared below this, in [0, 1], and in proportion above it."""
+
+
+def parted(whole: Float[Tensor, "B C h w"], shares: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K C h w"]:
+    """A code in parts."""
+    return whole[:, None] * shares[:, :, None]
 
 
 class Renderer(nn.Module):
@@ -40,8 +46,9 @@ class Renderer(nn.Module):
         self.masks = config.parts if config.parts > 1 else 0
         self.sight = CHARACTERS[config.character]
         channels = config.features + self.covers
-        sizes = (config.width, channels + self.masks, config.padding)
-        self.character_encoder = nets.encoder(self.sight.channels, *sizes)
+        self.character_encoder = nets.encoder(
+            self.sight.channels, config.width, channels, config.padding, masks=self.masks
+        )
         self.background_encoder = nets.encoder(3, config.width, config.features, config.padding)
         self.decoder = nets.decoder(config.width, config.features, config.padding)
         self.stride = nets.stride
@@ -49,6 +56,8 @@ class Renderer(nn.Module):
         freedom = FREEDOMS[c.freedom]
         reading = Reading(channels, c.hidden, c.parts, domain.size, nets.stride, c.field, c.looks, freedom)
         self.head = TRANSFORMATIONS[c.transformation](reading)
+        patch = nets.multiple // nets.stride
+        self.repaint = Repaint(channels, c.parts, c.repaint, c.padding, patch) if c.repaint else None
         self.settled = 1.0
 
     # --- from pictures -----------------------------------------------------------------------------------------------
@@ -60,17 +69,27 @@ class Renderer(nn.Module):
 
         `alone` is `solo_background` of x, for who has it already.
         """
+        return parted(*self._whole(x, alone))
+
+    def _whole(self, x: Tensor, alone: Tensor | None) -> tuple[Float[Tensor, "B C h w"], Float[Tensor, "B K h w"]]:
+        """The code of the whole character, and each part's share of it."""
         seen = self.sight.see(x, self.solo_background if alone is None else lambda _: alone)
         h = self.character_encoder(seen)
         h, masks = h[:, : h.shape[1] - self.masks], h[:, h.shape[1] - self.masks :]
         if self.covers:
             cover = (h[:, -1:] + self.sight.differs(seen, self.stride)).sigmoid()
             h = torch.cat([h[:, :-1] * cover, cover], 1)
-        return h[:, None] * masks.softmax(1)[:, :, None] if self.masks else h[:, None]
+        return h, masks.softmax(1) if self.masks else torch.ones_like(h[:, :1])
 
     def encode_background(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         """f_b."""
         return self.background_encoder(x - 0.5)
+
+    def codes(self, x: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B K C h w"], Float[Tensor, "B c h w"]]:
+        """f_c and f_b of the same frames, which share what they need."""
+        background = self.encode_background(x)
+        alone = self.alone(background) if self.sight.channels > 3 else None
+        return self.encode_character(x, alone), background
 
     def outlines(self, character: Float[Tensor, "B K C h w"]) -> Float[Tensor, "B K h w"]:
         """Where each part of a character is: its cover, or else how long its features are."""
@@ -102,12 +121,24 @@ class Renderer(nn.Module):
 
     # --- to pictures -------------------------------------------------------------------------------------------------
 
-    def move(
+    def warp(
         self, character: Float[Tensor, "B K C h w"], theta: Float[Tensor, "B K 2 3"]
     ) -> Float[Tensor, "B K C h w"]:
         """T o z: every part's map, warped by its matrix; where nothing comes from, there is no character."""
         with torch.autocast(theta.device.type, enabled=False):
             return affine.warp(character.flatten(0, 1).float(), theta.flatten(0, 1).float()).view_as(character)
+
+    def move(
+        self, character: Float[Tensor, "B K C h w"], theta: Float[Tensor, "B K 2 3"]
+    ) -> Float[Tensor, "B P C h w"]:
+        """T o z, and what is repainted of it; P is K, or 1 where something is."""
+        return self._repainted(character, theta, self.warp(character, theta))
+
+    def _repainted(self, character: Tensor, theta: Tensor, warped: Tensor) -> Float[Tensor, "B P C h w"]:
+        if self.repaint is None:
+            return warped
+        first, second = (centre(self.outline(z).detach().float()) for z in (character, warped))
+        return self.repaint(warped.sum(1), theta.float(), (first, second))[:, None]
 
     def render(
         self, character: Float[Tensor, "B K C h w"], background: Float[Tensor, "B c h w"]
@@ -152,46 +183,63 @@ class Renderer(nn.Module):
     def losses(self, batch: PairBatch) -> Losses:
         """The paper's eq. 4 with every norm a mean of squares, and the terms that are not the paper's."""
         c = self.config
-        first, second = (x.float() / 255 for x in (batch.first, batch.second))
-        if c.jitter:
-            mixed = c.jitter * torch.rand(len(first), 1, 1, 1, device=first.device)
-            colour = torch.rand(len(first), 3, 1, 1, device=first.device)
-            first, second = (x + mixed * (colour - x) for x in (first, second))
+        first, second = self._jittered(*(x.float() / 255 for x in (batch.first, batch.second)))
         frames = torch.cat([first, second])
         backgrounds = self.encode_background(frames)
         b1, b2 = backgrounds.chunk(2)
-        needed = self.sight.channels > 3 or c.solo
-        alone = self.alone(backgrounds) if needed else None
-        both = self.encode_character(frames, alone)
-        z1, z2 = both.chunk(2)
-        theta = self.read(first, second, z1, z2, batch.given)
-        moved = self.move(z1, theta)
-        terms: dict[str, Tensor] = {
-            "scene": (self.render(moved, b1).float() - second).square().mean(),
-            "equivariance": (moved - z2).float().square().mean(),
-            "invariance": (b1 - b2).float().square().mean(),
-        }
-        weights = {"scene": self.settled, "equivariance": c.equivariance, "invariance": c.invariance}
-        if c.inverse:
-            there = affine.compose(theta.float(), self.read(second, first, z2, z1).float())
-            terms["inverse"] = (there - affine.identity(1, 1, device=there.device)).square().mean()
+        alone = self.alone(backgrounds) if self.sight.channels > 3 or c.solo else None
+        whole, shares = self._whole(frames, alone)
+        both = parted(whole, shares)
+        seen, behind = (parted(whole.detach(), shares), backgrounds.detach()) if c.apart else (both, backgrounds)
+        terms = self._scene(frames, seen, behind, batch.given)
+        terms["invariance"] = (b1 - b2).float().square().mean()
         if c.solo and alone is not None:
             terms["solo"] = self._solo(alone.float(), frames.roll(len(first), 0), both.roll(len(first), 0))
         if c.itself:
             terms["itself"] = (self.render(both, backgrounds.detach()).float() - frames).square().mean()
-        if c.align:
-            far = self.move(z1.detach(), theta).flatten(1, 2)
-            terms["align"] = pyramid_error(far.float(), z2.detach().flatten(1, 2).float())
         if c.practice:
-            terms["practice"] = self._practised(first, z1.detach())
+            terms["practice"] = self._practised(first, both[: len(first)].detach())
         if c.cover:
             terms["cover"] = self.outline(both).float().mean()
-        weights |= {name: getattr(c, name) for name in terms if name not in weights}
-        weights |= {"cover": c.cover * self.settled} if c.cover else {}
-        total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
-        terms["character code"] = z1.float().square().mean()
+        weights = vars(c) | {"scene": 1.0 if c.apart else self.settled, "cover": c.cover * self.settled}
+        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        terms["character code"] = both[: len(first)].float().square().mean()
         terms["background code"] = b1.float().square().mean()
         return Losses(total, terms)
+
+    def _jittered(self, *frames: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B 3 H W"]]:
+        """The frames with a share of a random colour, the same in all."""
+        if not self.config.jitter:
+            return list(frames)
+        count, device = len(frames[0]), frames[0].device
+        mixed = self.config.jitter * torch.rand(count, 1, 1, 1, device=device)
+        colour = torch.rand(count, 3, 1, 1, device=device)
+        return [x + mixed * (colour - x) for x in frames]
+
+    def _scene(
+        self, frames: Float[Tensor, "N 3 H W"], z: Tensor, b: Tensor, given: Tensor | None
+    ) -> dict[str, Float[Tensor, ""]]:
+        """What T_Z makes of pairs, of which `frames` holds the firsts and then the seconds, as do their codes."""
+        c, count = self.config, len(frames) // 2
+        orders = 2 * count if c.backwards else count
+        if given is not None and c.backwards:
+            given = torch.cat([given, affine.invert(given)])
+        goal, theirs = (x.roll(count, 0)[:orders] for x in (frames, z))
+        theta = self.read(frames[:orders], goal, z[:orders], theirs, given)
+        warped = self.warp(z[:orders], theta)
+        moved = self._repainted(z[:orders], theta, warped)
+        terms = {
+            "scene": (self.render(moved, b[:orders]).float() - goal).square().mean(),
+            "equivariance": (warped - theirs).float().square().mean(),
+        }
+        if c.inverse:
+            back = self.read(frames[count:], frames[:count], z[count:], z[:count])
+            again = affine.compose(theta[:count].float(), back.float())
+            terms["inverse"] = (again - affine.identity(1, 1, device=again.device)).square().mean()
+        if c.align:
+            far = self.warp(z[:orders].detach(), theta).flatten(1, 2)
+            terms["align"] = pyramid_error(far.float(), theirs.detach().flatten(1, 2).float())
+        return terms
 
     def _solo(self, alone: Tensor, other: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
         """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes)."""
@@ -201,7 +249,7 @@ class Renderer(nn.Module):
     def _practised(self, frames: Tensor, z: Tensor) -> Float[Tensor, ""]:
         """How far T_Z goes astray between codes and the same codes moved in a known way, where there is anybody."""
         truth, at, seen = practice(self.outline(z).float(), self.config.turn)
-        moved = self.move(z, truth[:, None].expand(-1, self.config.parts, -1, -1))
+        moved = self.warp(z, truth[:, None].expand(-1, self.config.parts, -1, -1))
         errors = [landing_error(theta, truth, at) for theta in self._readings(frames, frames, z, moved)]
         return (torch.stack(errors).mean(0) * seen).sum() / seen.sum().clamp_min(1)
 

@@ -63,8 +63,8 @@ class RendererConfig:
     """What f_c sees: frame, as in the paper, or rest, also what its background rendered alone lacks of it, which is
     ours."""
     transformation: str = "features"
-    """What T_Z is read from: features, as in the paper, frames, given, which is the true one of the source, or centred,
-    outlines cropped about their middles, which is ours."""
+    """What T_Z is read from: features, as in the paper, frames, given, which is the true one of the source, or ours:
+    centred, outlines cropped about their middles, or posed, whole codes cropped so."""
     field: float = 0.5
     """Share of the canvas that such a crop spans."""
     looks: int = 1
@@ -77,8 +77,17 @@ class RendererConfig:
     """Weight of the invariance loss."""
     inverse: float = 0.0
     """Weight of the loss on T(1, 2) being the inverse of T(2, 1), which the paper names and does not use."""
+    apart: bool = False
+    """Whether both codes learn from each frame alone (`itself`, `cover`, `solo`), and only T_Z, the masks and what
+    comes after them from the scene loss, which then counts from the first step on. Ours: a movement that goes astray
+    cannot take the character away."""
+    backwards: bool = False
+    """Whether each pair is also learned from its second frame to its first, whose codes are there already. Ours."""
     parts: int = 1
     """Affine parts with soft masks. 1 is the paper's; more are ours."""
+    repaint: int = 0
+    """Channels of a network that paints over the character after it was moved, told by how its parts were moved; 0:
+    none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -118,6 +127,8 @@ class RendererConfig:
                 raise ConfigError(f"model.{name}: a transformation that is given is not learned; set it to 0")
         if self.cover and COMPOSITING[self.compositing] is add:
             raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
+        if self.apart and not (self.itself and self.solo):
+            raise ConfigError("model.apart: codes then learn from model.itself and model.solo; give both a weight")
         needed = NETWORKS[self.networks](self.patch).least
         if self.features < needed:
             raise ConfigError(f"model.features is {self.features}; networks: {self.networks} need {needed} at least")
@@ -127,6 +138,7 @@ WEIGHTS = (
     "equivariance",
     "invariance",
     "inverse",
+    "repaint",
     "cover",
     "solo",
     "itself",

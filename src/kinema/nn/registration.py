@@ -54,6 +54,13 @@ def about(
     return torch.cat([linear, shift[..., None]], -1)
 
 
+def local(
+    theta: Float[Tensor, "B K 2 3"], first: Float[Tensor, "B 2"], second: Float[Tensor, "B 2"]
+) -> Float[Tensor, "B K 2 3"]:
+    """What `about` was given: the transformation between pictures cropped about `first` (input) and `second`."""
+    return about(theta, -first, -second)
+
+
 def pyramid_error(moved: Float[Tensor, "B C H W"], target: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
     """Squared difference relative to the target's square, the mean over `COARSER` averages.
 

@@ -53,8 +53,8 @@ class Residual(nn.Module):
 class SceneEncoder(nn.Sequential):
     """Pictures to feature maps of a quarter of their height and width."""
 
-    def __init__(self, inside: int, width: int, features: int, padding: Padding) -> None:
-        """`inside` channels of the pictures, `width` of the first layer, `features` of the maps."""
+    def __init__(self, inside: int, width: int, features: int, padding: Padding, masks: int = 0) -> None:
+        """`inside` channels of the pictures, `width` of the first layer, `features` and `masks` of the maps."""
         super().__init__(
             nn.Conv2d(inside, width, 3, padding=1, padding_mode=padding),
             Residual(width, padding),
@@ -63,7 +63,7 @@ class SceneEncoder(nn.Sequential):
             nn.Conv2d(2 * width, 4 * width, 4, 2, 1, padding_mode=padding),
             Residual(4 * width, padding),
             Residual(4 * width, padding),
-            nn.Conv2d(4 * width, features, 1),
+            nn.Conv2d(4 * width, features + masks, 1),
         )
 
 

@@ -18,6 +18,8 @@ from kinema.nn.scene_pixels import COLOURS, PixelDecoder, PixelEncoder
 
 CROP = 16
 """Side of the crops in which a centred T_Z compares two characters, in places."""
+FINE = 4
+"""A T_Z of poses sees crops so many times as fine along each side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,27 @@ class Centred(Transformation):
         return about(self.head(*crops), *middles)
 
 
+class Posed(Transformation):
+    """T_Z of both codes, colours and all, each cropped about its own middle: ours.
+
+    An arm before a body is in no outline. What is read differs from part to part. The codes do not learn from it.
+    """
+
+    def __init__(self, made_for: Reading) -> None:
+        super().__init__()
+        m = made_for
+        self.head = AffineHead(m.channels * FINE**2, m.hidden, m.parts, CROP, m.freedom)
+        self.field = m.field
+
+    def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
+        middles = [centre(outline.detach().sum(1, keepdim=True)) for outline in pair.outlines]
+        crops = (
+            functional.pixel_unshuffle(crop(code.detach().sum(1), at, self.field, FINE * CROP), FINE)
+            for code, at in zip(pair.characters, middles, strict=True)
+        )
+        return about(self.head(*crops), *middles)
+
+
 class Given(Transformation):
     """T_Z = T_X, the true transformation: the first variant of the note, and figure 18 of the paper."""
 
@@ -139,6 +162,7 @@ TRANSFORMATIONS: dict[str, Callable[[Reading], Transformation]] = {
     "features": FromFeatures,
     "frames": FromFrames,
     "centred": Centred,
+    "posed": Posed,
     "given": Given,
 }
 """What the transformation may be read from."""

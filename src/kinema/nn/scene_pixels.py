@@ -15,14 +15,21 @@ from kinema.nn.scene import SLOPE, Padding
 
 COLOURS = 3
 LEAK = 0.01
-"""Slope of a colour beyond black and white, so that it finds its way back."""
+"""Slope of what is bounded beyond its bounds, as a colour beyond black and white, so that it finds its way back."""
 
 
-def silent(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer, giving zeros until it has learned otherwise."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+def bounded(values: Tensor, least: float, most: float) -> Tensor:
+    """The values, of which little is left beyond the bounds."""
+    inside = values.clamp(least, most)
+    return inside + LEAK * (values - inside)
+
+
+def silent(layer: nn.Conv2d, but: int = 0) -> nn.Conv2d:
+    """The layer, giving zeros until it has learned otherwise, in all but its last `but` channels."""
+    with torch.no_grad():
+        for weight in (layer.weight, layer.bias):
+            if weight is not None:
+                weight[: len(weight) - but] = 0
     return layer
 
 
@@ -49,16 +56,20 @@ class Step(nn.Sequential):
 class PixelEncoder(nn.Module):
     """Pictures, colours first and around zero, to maps of their own size, of which the first are colours too."""
 
-    def __init__(self, inside: int, width: int, features: int, padding: Padding, patch: int) -> None:
-        """`inside` channels of the input, `features` of the maps, `width` between, patches of `patch` x `patch`."""
+    def __init__(self, inside: int, width: int, features: int, padding: Padding, patch: int, masks: int = 0) -> None:
+        """`inside` channels of the input, `features` of the maps, `width` between, patches of `patch` x `patch`.
+
+        `masks` more channels are not silent at the beginning: masks of parts that begin equal have equal gradients,
+        and stay equal for ever.
+        """
         super().__init__()
-        self.patch, self.more = patch, features - COLOURS
+        self.patch, self.more = patch, features + masks - COLOURS
         self.first = conv(inside * patch**2, width, padding)
         self.down = nn.Conv2d(width, 2 * width, 4, 2, 1, padding_mode=padding)
         self.middle = nn.Sequential(Step(2 * width, padding), Step(2 * width, padding, 2))
         self.up = nn.ConvTranspose2d(2 * width, width, 4, 2, 1)
         self.fine = Step(width, padding)
-        self.last = silent(conv(width, features * patch**2, padding))
+        self.last = silent(conv(width, (features + masks) * patch**2, padding), but=masks * patch**2)
 
     def forward(self, x: Float[Tensor, "B I H W"]) -> Float[Tensor, "B C H W"]:
         h = self.first(functional.pixel_unshuffle(x, self.patch))
@@ -69,9 +80,7 @@ class PixelEncoder(nn.Module):
         found = functional.pad(x[:, :COLOURS], (0, 0, 0, 0, 0, self.more)) + functional.pixel_shuffle(
             learned, self.patch
         )
-        colours = found[:, :COLOURS]
-        inside = colours.clamp(-0.5, 0.5)
-        return torch.cat([inside + LEAK * (colours - inside), found[:, COLOURS:]], 1)
+        return torch.cat([bounded(found[:, :COLOURS], -0.5, 0.5), found[:, COLOURS:]], 1)
 
 
 class PixelDecoder(nn.Module):
