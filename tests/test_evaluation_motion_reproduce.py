@@ -78,7 +78,7 @@ def counted(monkeypatch):
 def test_rows_are_trained_once_and_used_again(tmp_path, counted, capsys):
     results = reproduce("tiny", seeds=2, out=str(tmp_path))
     assert counted.measured == [("Locomotion", 0, False), ("Locomotion", 1, False), ("MeanPose", 0, False)]
-    assert counted.trained == [str(tmp_path / f"rows/one-trained-seed{s}") for s in (0, 1)]
+    assert counted.trained == [str(tmp_path / f"rows/locomotion-gait-one-trained-seed{s}") for s in (0, 1)]
     assert counted.shown == [["One, trained", "mean"]]
     assert "Variants" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"rows", "tiny.md", "tiny.json", "tiny-x.png"}
@@ -93,8 +93,8 @@ def test_rows_are_trained_once_and_used_again(tmp_path, counted, capsys):
     again = reproduce("tiny", seeds=2, out=str(tmp_path), quiet=True)
     assert (again, len(counted.trained), len(counted.measured)) == (results, 2, 3)
     assert capsys.readouterr().out == ""
-    (tmp_path / "rows/one-trained-seed1.json").write_text("{")  # a damaged file is measured anew
-    (tmp_path / "rows/one-trained-seed0" / "model.safetensors").unlink()  # an unfinished run is finished
+    (tmp_path / "rows/locomotion-gait-one-trained-seed1.json").write_text("{")  # a damaged file is measured anew
+    (tmp_path / "rows/locomotion-gait-one-trained-seed0" / "model.safetensors").unlink()  # an unfinished run is finished
     assert reproduce("tiny", seeds=2, out=str(tmp_path), quiet=True) == results
     assert len(counted.trained) == 3
     assert counted.measured[3:] == [("Locomotion", 1, False)]
@@ -104,8 +104,8 @@ def test_rows_are_trained_once_and_used_again(tmp_path, counted, capsys):
 
 def test_the_runs_of_rows_are_runs_that_can_be_trained_alone(tmp_path, counted):
     reproduce("tiny", out=str(tmp_path), quiet=True)
-    loaded = runs.load_run(tmp_path / "rows" / "one-trained-seed0")
-    recipe = yaml.safe_load((tmp_path / "rows" / "one-trained-seed0.yaml").read_text())
+    loaded = runs.load_run(tmp_path / "rows" / "locomotion-gait-one-trained-seed0")
+    recipe = yaml.safe_load((tmp_path / "rows" / "locomotion-gait-one-trained-seed0.yaml").read_text())
     assert recipe["training"]["seed"] == 0
     assert loaded.recipe.model.width == recipe["model"]["width"] == 8
 
@@ -126,7 +126,7 @@ def test_quick_measures_what_is_left(tmp_path, counted):
     reproduce("tiny", out=str(tmp_path), quick=True, quiet=True)
     assert counted.measured == [("Locomotion", 0, True)]
     assert (tmp_path / "tiny-quick.md").is_file()
-    assert (tmp_path / "rows" / "one-trained-quick-seed0").is_dir()
+    assert (tmp_path / "rows" / "locomotion-gait-one-trained-quick-seed0").is_dir()
 
 
 def test_rows_on_different_clips_are_no_table():

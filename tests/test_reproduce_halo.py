@@ -11,7 +11,7 @@ from kinema.models.registry import FAMILIES
 from kinema.training.recipe import build_recipe
 from kinema.verbs.published_halo import HALO_TABLES
 from kinema.verbs.published_judges import judge_of
-from kinema.verbs.reproduce import reproduce, row_tree
+from kinema.verbs.reproduce import TABLES, reproduce, row_tree
 from toy import Toy
 
 ROWS = [(name, row) for name, table in HALO_TABLES.items() for row in table.rows]
@@ -100,13 +100,13 @@ def test_the_quick_table_comes_out_whole(tmp_path, monkeypatch):
 
 def test_tables_in_one_folder_do_not_take_each_other_s_rows():
     for quick in (False, True):
-        known: dict[str, str] = {}
-        for name, table in HALO_TABLES.items():
+        known: dict[tuple[str, str], str] = {}
+        for name, table in TABLES.items():
             for row in table.rows:
                 if (row.quick is None) if quick else not row.whole:
                     continue
                 recipe = json.dumps(build_recipe(row_tree(row, table, quick, {}), row.recipe).as_dict())
-                assert known.setdefault(row.name.lower(), recipe) == recipe, f"{name}: {row.name}"
+                assert known.setdefault((row.recipe, row.name.lower()), recipe) == recipe, f"{name}: {row.name}"
 
 
 @pytest.mark.slow

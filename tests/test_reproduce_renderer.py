@@ -7,6 +7,7 @@ import pytest
 from kinema.evaluation.scene_tables import STILL, rows_sprites, with_still
 from kinema.models.registry import FAMILIES
 from kinema.training.recipe import build_recipe
+from kinema.verbs import published_renderer
 from kinema.verbs.published_renderer import RENDERER_TABLES, examples, of_one_digit
 from kinema.verbs.reproduce import reproduce, row_tree
 
@@ -38,6 +39,17 @@ def test_rows_with_other_training_backgrounds_share_their_examples():
     assert a.there.tolist() == b.there.tolist()
     assert bool((a.truths["background"] == b.truths["background"]).all())
     assert ours.data.size == paper.data.size == 32
+
+
+def test_all_numbers_of_training_backgrounds_are_tested_on_as_many(monkeypatch):
+    asked = []
+    monkeypatch.setattr(published_renderer, "build_source", lambda source, data, split: asked.append(data.backgrounds))
+    table = RENDERER_TABLES["renderer-backgrounds"]
+    for row in table.rows:
+        published_renderer.scenes.__wrapped__("characters", build_recipe(row_tree(row, table, False, {}), "b").data)
+    bare = RENDERER_TABLES["renderer-sprites-bare"]
+    published_renderer.scenes.__wrapped__("characters", build_recipe(row_tree(bare.rows[0], bare, False, {}), "b").data)
+    assert asked == [100] * len(table.rows) + [0]
 
 
 def test_a_row_that_learned_with_movement_is_also_shown_without():

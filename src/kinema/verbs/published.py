@@ -15,7 +15,7 @@ class Row:
     """One line of a table."""
 
     name: str
-    """What the table calls it; its folder is called so as well, in small letters."""
+    """What the table calls it; its folder is called so as well, in small letters, behind the recipe."""
     recipe: str
     """The shipped recipe that it is trained by."""
     options: Mapping[str, str] = field(default_factory=dict)

@@ -102,7 +102,7 @@ def _finish(
     row: Row, tree: Mapping[str, Any], seed: int, published: Published, folder: Path, quick: bool, quiet: bool
 ) -> Measured:
     """The model and the results of a row, from its folder where they are there, else trained and measured."""
-    words = re.findall(r"[a-z0-9]+", row.name.lower()) + (["quick"] if quick else [])
+    words = [row.recipe, *re.findall(r"[a-z0-9]+", row.name.lower()), *(["quick"] if quick else [])]
     name = "-".join(words)
     tree = override(tree, {"training.seed": str(seed)})
     recipe = build_recipe(tree, row.recipe)
