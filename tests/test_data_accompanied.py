@@ -1,5 +1,7 @@
 """Windows beside others of the same content: who accompanies whom, and that nothing else changes."""
 
+from dataclasses import replace
+
 import torch
 from torch.testing import assert_close
 
@@ -48,6 +50,8 @@ def test_a_content_from_elsewhere_knows_nothing_of_the_clip_itself():
     config = HaloConfig(network="dense", content=4, features=8, d=2, content_elsewhere=True, decoded_frames=1)
     torch.manual_seed(0)
     halo = Halo(config, domain_of(source)).eval()  # a batch norm would mix what both show
+    with torch.no_grad():
+        halo.action_head.per_action.normal_()  # at first it has no opinion
     shown = halo.prepared(source)
     batch = shown.window(torch.arange(0, 40, 5), torch.arange(8))
 
@@ -59,6 +63,12 @@ def test_a_content_from_elsewhere_knows_nothing_of_the_clip_itself():
     assert_close(kept["kl_content"], changed["kl_content"], rtol=0, atol=0)
     assert_close(kept["action"], changed["action"], rtol=0, atol=0)  # of the companion
     assert not torch.equal(kept["likelihood"], changed["likelihood"])
+    own, theirs = (replace(b, factors={"action": (b.factors["action"] + 1) % 3}) for b in (batch, batch.companion))
+    asked = [
+        halo(*replace(batch, factors=mine.factors, companion=other).inputs())["action"]
+        for mine, other in ((batch, batch.companion), (own, batch.companion), (batch, theirs))
+    ]
+    assert asked[0] == asked[1] != asked[2]  # of the companion, its own action
     alone = halo(*batch.inputs()[:3])
     assert not torch.equal(alone["kl_content"], kept["kl_content"])
 

@@ -8,12 +8,16 @@ from kinema.clip import ClipBatch
 from kinema.errors import ConfigError
 from kinema.models.base import Domain
 from kinema.models.halo import Halo, HaloConfig
+from kinema.nn.bilinear import Moved
+from kinema.nn.heads import ActionHead, GaussianHead
 from kinema.nn.networks import NETWORKS
 from kinema.training.finetune import adopt, is_per_action
 
 ACTIONS = ("walk", "slash", "cast")
 SIZES = [(16, 16), (24, 24), (32, 32), (48, 48), (64, 64), (32, 48)]
 SMALL = {"width": 4, "features": 16, "content": 5, "d": 2, "paints": 4, "blocks": 2, "window": 3}
+NEEDED = {"bilinear": {"components": SMALL["content"], "rank": 6}}
+"""Settings that a set of networks asks for beside these."""
 
 networks = pytest.mark.parametrize("network", NETWORKS)
 conditional = pytest.mark.parametrize("conditional", [True, False], ids=["conditional", "unconditional"])
@@ -21,7 +25,7 @@ conditional = pytest.mark.parametrize("conditional", [True, False], ids=["condit
 
 def model(network, size=(16, 16), actions=ACTIONS, seed=0, channels=3, **options):
     torch.manual_seed(seed)
-    config = HaloConfig(network=network, **{**SMALL, **options})
+    config = HaloConfig(network=network, **{**SMALL, **NEEDED.get(network, {}), **options})
     return Halo(config, Domain(actions, channels, size, 8, 10.0))
 
 
@@ -86,9 +90,13 @@ def test_clips_and_frames_do_not_meet(network, conditional):
 def test_every_parameter_learns(network, conditional):
     """A bias before a batch norm cannot matter, so only weights must have a gradient that is not zero."""
     halo = model(network, conditional=conditional).train()
-    nn.init.normal_(halo.action_head.per_action)  # zero at first, which holds the gradient of its layer back once
-    for head in (halo.content.head, halo.position.head, halo.momentum.head):
-        nn.init.normal_(head.logvar.weight, std=0.1)
+    for module in halo.modules():  # what is zero at first holds the gradient of the layer before it back once
+        if isinstance(module, ActionHead):
+            nn.init.normal_(module.per_action)
+        if isinstance(module, GaussianHead):
+            nn.init.normal_(module.logvar.weight, std=0.1)
+        if isinstance(module, Moved):
+            nn.init.normal_(module.wide.weight)
     halo.losses(batch()).total.backward()
     for name, p in halo.named_parameters():
         if p.numel():

@@ -33,6 +33,5 @@ def adopt(model: Any, base: nn.Module, actions: tuple[str, ...], known: tuple[st
 
 def is_per_action(name: str, conditional: bool) -> bool:
     """Whether a parameter has the action as its first axis: the operators of an unconditional model belong to none."""
-    return name == "action_head.per_action" or (
-        conditional and (name.startswith("operator.") or name.endswith("per_action"))
-    )
+    of_a_head = name.endswith("per_action") and (conditional or name.startswith("action_head."))
+    return of_a_head or (conditional and name.startswith("operator."))
