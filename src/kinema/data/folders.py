@@ -131,10 +131,15 @@ def find_clips(root: Path) -> list[tuple[Path, str | None]]:
     return found
 
 
+def below(path: Path, root: Path) -> str:
+    """The path of a clip as seen from the root, which may be that clip itself."""
+    return path.relative_to(root if path != root else root.parent).as_posix()
+
+
 def identity_of(path: Path, root: Path, pattern: str) -> str:
     """Who is seen in a clip, read off its path. Raises ConfigError where the pattern is not in it."""
-    below = path.relative_to(root if path != root else root.parent).as_posix()
-    key = below[: -len(suffix_of(path)) or None] if path.is_file() else below
+    key = below(path, root)
+    key = key[: -len(suffix_of(path)) or None] if path.is_file() else key
     return found_in(key, pattern, path, "identity") if pattern else key.rpartition("/")[2]
 
 
@@ -160,8 +165,7 @@ def read_file(
             clip = resize(clip, (config.size, config.size))
         labels = {**clip.labels, "action": action or tag.partition("/")[0] or path.parent.resolve().name}
         times = clip.at.double() - clip.at[0]
-        shown = f"{path.relative_to(root if path != root else root.parent).as_posix()}#{tag}"
-        view = found_in(shown, config.view, path, "view") if config.view else ""
+        view = found_in(f"{below(path, root)}#{tag}", config.view, path, "view") if config.view else ""
         header = Header(clip.name, identity, view, clip.fps, times, clip.duration, labels, clip.credits)
         yield header, pixels_of(clip, config.alpha)
 
