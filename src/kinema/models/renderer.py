@@ -17,7 +17,7 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.base import Losses
 from kinema.models.renderer_config import PairDomain, RendererConfig
-from kinema.nn.registration import centre, landing_error, practice, pyramid_error
+from kinema.nn.registration import landing_error, practice, pyramid_error
 from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, FREEDOMS, NETWORKS, TRANSFORMATIONS, Reading, Views, over
 from kinema.nn.scene_repaint import Repaint
 
@@ -56,8 +56,8 @@ class Renderer(nn.Module):
         freedom = FREEDOMS[c.freedom]
         reading = Reading(channels, c.hidden, c.parts, domain.size, nets.stride, c.field, c.looks, freedom)
         self.head = TRANSFORMATIONS[c.transformation](reading)
-        patch = nets.multiple // nets.stride
-        self.repaint = Repaint(channels, c.parts, c.repaint, c.padding, patch) if c.repaint else None
+        side = (domain.size[0] // nets.stride, domain.size[1] // nets.stride)
+        self.repaint = Repaint(channels, c.parts, c.repaint, side) if c.repaint else None
         self.settled = 1.0
 
     # --- from pictures -----------------------------------------------------------------------------------------------
@@ -137,8 +137,8 @@ class Renderer(nn.Module):
     def _repainted(self, character: Tensor, theta: Tensor, warped: Tensor) -> Float[Tensor, "B P C h w"]:
         if self.repaint is None:
             return warped
-        first, second = (centre(self.outline(z).detach().float()) for z in (character, warped))
-        return self.repaint(warped.sum(1), theta.float(), (first, second))[:, None]
+        outline = self.outline(character).float()
+        return self.repaint(character.sum(1), warped.sum(1), outline, theta.float())[:, None]
 
     def render(
         self, character: Float[Tensor, "B K C h w"], background: Float[Tensor, "B c h w"]
