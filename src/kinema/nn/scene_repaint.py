@@ -47,17 +47,18 @@ class Repaint(nn.Module):
         theta: Float[Tensor, "B K 2 3"],
     ) -> Float[Tensor, "B C H W"]:
         """`moved`, painted on. `character` and its `outline` are from before the movement."""
-        middle = whole_pixels(centre(outline.detach()), *outline.shape[-2:])
-        shared = affine.similarity(theta.mean(1))
+        first = whole_pixels(centre(outline.detach()), *outline.shape[-2:])
+        back = affine.invert(theta.mean(1))
+        second = (back[..., :2] @ first[..., None])[..., 0] + back[..., 2]
+        about = local(theta, first, second)
+        shared = affine.similarity(about.mean(1))
         # What the parts do before the movement that all share.
-        own = affine.compose(
-            theta, affine.invert(shared)[:, None].expand_as(theta)
-        )
-        beyond = LOUD * (local(own, middle, middle) - affine.identity(1, 1, device=theta.device)).flatten(1)
-        gains = self.gains(beyond) - self.gains(torch.zeros_like(beyond[:1]))
-        here = affine.warp(character, from_middle(middle))
+        own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
+        told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
+        gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
+        here = affine.warp(character, shifted(first))
         painted = self.painted(gains * self.features(here.flatten(1))).view_as(moved)
-        there = torch.cat([shared[..., :2], shared[..., 2:] - middle[..., None]], -1)
+        there = affine.compose(shared, shifted(-second))
         return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
 
 
@@ -67,8 +68,8 @@ def whole_pixels(place: Float[Tensor, "B 2"], height: int, width: int) -> Float[
     return affine.shift_to_canvas(affine.shift_to_pixels(place, height, width).round(), height, width)
 
 
-def from_middle(middle: Float[Tensor, "B 2"]) -> Float[Tensor, "B 2 3"]:
-    """The transformation that brings a place to the canvas's middle."""
-    theta = affine.identity(len(middle), dtype=middle.dtype, device=middle.device).clone()
-    theta[..., 2] = middle
+def shifted(place: Float[Tensor, "B 2"]) -> Float[Tensor, "B 2 3"]:
+    """The transformation that shows a place in the canvas's middle."""
+    theta = affine.identity(len(place), dtype=place.dtype, device=place.device).clone()
+    theta[..., 2] = place
     return theta
