@@ -8,7 +8,7 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
-from kinema.nn.registration import centre, landing_error, practice, pyramid_error
+from kinema.nn.registration import landing_error, practice, pyramid_error
 
 SIZE = (16, 16)
 SMALL = {"width": 8, "features": 8, "hidden": 16}
@@ -297,7 +297,7 @@ def test_apart_the_scene_moves_the_codes_and_does_not_change_them():
     others = {"itself": 1.0, "solo": 2.0, "equivariance": 0.0, "invariance": 0.1}
     for apart in (True, False):
         model = made(apart=apart, **options, **others)
-        for layer in (model.head.head.last, model.repaint.last, model.decoder.learned[-1]):
+        for layer in (model.head.head.last, model.repaint.painted, model.decoder.learned[-1]):
             torch.nn.init.normal_(layer.weight, std=0.1)
         model.anneal(0.0)
         losses = model.losses(squares(4, 0))
@@ -308,7 +308,7 @@ def test_apart_the_scene_moves_the_codes_and_does_not_change_them():
         last = model.character_encoder.last.weight.grad
         learns = [last[:-masks], model.background_encoder.last.weight.grad]
         assert [gradient is not None and bool(gradient.any()) for gradient in learns] == [not apart] * 2
-        for gradient in (last[-masks:], model.head.head.last.weight.grad, model.repaint.first.weight.grad):
+        for gradient in (last[-masks:], model.head.head.last.weight.grad, model.repaint.features.weight.grad):
             assert gradient.any()
 
 
@@ -342,12 +342,11 @@ def test_what_is_repainted_comes_between_the_warp_and_the_background():
     x, y = pictures(2), pictures(2, 1)
     z, theta = model.encode_character(x), model.transformation(x, y)
     torch.testing.assert_close(model.move(z, theta).sum(1), model.warp(z, theta).sum(1))
-    torch.nn.init.normal_(model.repaint.last.weight, std=0.1)
+    torch.nn.init.normal_(model.repaint.painted.weight, std=2.0)
     torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
     theta = model.transformation(x, y)
     warped = model.warp(z, theta)
-    middles = tuple(centre(model.outline(part)) for part in (z, warped))
-    expected = model.repaint(warped.sum(1), theta, middles)
+    expected = model.repaint(z.sum(1), warped.sum(1), model.outline(z), theta)
     assert not torch.allclose(expected, warped.sum(1), atol=1e-3)
     torch.testing.assert_close(model.move(z, theta)[:, 0], expected)
     shown = model.render(expected[:, None], model.encode_background(y)).clamp(0, 1)

@@ -81,7 +81,7 @@ def test_it_does_not_matter_where_the_character_stands():
 
 
 def test_a_movement_of_all_on_top_moves_what_is_painted():
-    """A quarter turn and a shift of whole pixels after the parts' own movements turn and shift the painting, exactly."""
+    """A quarter turn and a shift of whole pixels after the parts' own movements turn and shift what is painted."""
     network, z, theta = speaking(), code(), movements()
     turn = affine.from_parts(torch.tensor([math.pi / 2] * 2), torch.tensor([[4 / SIDE, -2 / SIDE]]).expand(2, -1))
     one = painted(network, z, theta)

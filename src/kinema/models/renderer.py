@@ -228,9 +228,10 @@ class Renderer(nn.Module):
         theta = self.read(frames[:orders], goal, z[:orders], theirs, given)
         warped = self.warp(z[:orders], theta)
         moved = self._repainted(z[:orders], theta, warped)
+        sought = theirs if self.repaint is None else theirs.sum(1, keepdim=True)
         terms = {
             "scene": (self.render(moved, b[:orders]).float() - goal).square().mean(),
-            "equivariance": (warped - theirs).float().square().mean(),
+            "equivariance": (moved - sought).float().square().mean(),
         }
         if c.inverse:
             back = self.read(frames[count:], frames[:count], z[count:], z[:count])

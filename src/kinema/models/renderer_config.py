@@ -72,7 +72,7 @@ class RendererConfig:
     freedom: str = "affine"
     """Which matrices T_Z may be: affine, as in the paper, similarity or rigid."""
     equivariance: float = 0.1
-    """Weight of the equivariance loss."""
+    """Weight of the equivariance loss; with repaint, of what is painted too."""
     invariance: float = 0.1
     """Weight of the invariance loss."""
     inverse: float = 0.0
