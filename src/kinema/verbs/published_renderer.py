@@ -214,6 +214,7 @@ RENDERER_TABLES: dict[str, Published] = {
         "Sprites without backgrounds: figures 4, 6 and 7, with Reed's rivals, which are told the answers in training",
         (
             Row("paper's form, no backgrounds", "renderer-sprites-bare"),
+            Row("4 parts, no backgrounds", "renderer-sprites-limbs", {"data.backgrounds": "0", "data.sway": "0"}),
             Row("Add", "rival-add"),
             Row("Dis", "rival-dis"),
             Row("Dis+Cls", "rival-dis-cls"),
