@@ -58,7 +58,7 @@ class Renderer(nn.Module):
         reading = Reading(channels, c.hidden, c.parts, domain.size, nets.stride, c.field, c.looks, freedom)
         self.head = TRANSFORMATIONS[c.transformation](reading)
         side = (domain.size[0] // nets.stride, domain.size[1] // nets.stride)
-        self.repaint = Repaint(channels, c.parts, c.repaint, side, c.repaint_noise) if c.repaint else None
+        self.repaint = Repaint(channels, c.parts, c.repaint, side) if c.repaint else None
         self.settled = 1.0
 
     # --- from pictures -----------------------------------------------------------------------------------------------

@@ -88,9 +88,6 @@ class RendererConfig:
     repaint: int = 0
     """Rank of a linear map that paints on the character after it was moved, whose gains tell how its parts were moved;
     0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
-    repaint_noise: float = 0.0
-    """Standard deviation of noise, in training, on the entries of the matrices as the gains are told them. Ours: so small
-    differences from one character to another in the same pose tell nothing."""
     recolour: bool = False
     """Whether T_Z, in training, is read from pairs in colours that are mixed at random, the same in both frames. With
     networks: pixels. Ours: a movement that tells colours is no use to another character."""
@@ -147,7 +144,6 @@ WEIGHTS = (
     "invariance",
     "inverse",
     "repaint",
-    "repaint_noise",
     "cover",
     "solo",
     "itself",

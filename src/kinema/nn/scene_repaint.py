@@ -25,10 +25,9 @@ LOUD = 3.0
 class Repaint(nn.Module):
     """A character as it stood and as its parts were moved, to the latter with what is painted on it."""
 
-    def __init__(self, channels: int, parts: int, rank: int, size: tuple[int, int], noise: float = 0.0) -> None:
-        """`channels` of a code as large as `size`, `rank` of the map; `noise` on the matrices' entries in training."""
+    def __init__(self, channels: int, parts: int, rank: int, size: tuple[int, int]) -> None:
+        """`channels` of a code as large as `size`, `rank` of the map."""
         super().__init__()
-        self.noise = noise
         count = channels * size[0] * size[1]
         self.features, self.painted = nn.Linear(count, rank), nn.Linear(rank, count, bias=False)
         nn.init.zeros_(self.painted.weight)
@@ -56,8 +55,6 @@ class Repaint(nn.Module):
         # What the parts do before the movement that all share.
         own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
         told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
-        if self.training and self.noise:
-            told = told + LOUD * self.noise * torch.randn_like(told)
         gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
         here = affine.warp(character, shifted(first))
         painted = self.painted(gains * self.features(here.flatten(1))).view_as(moved)
