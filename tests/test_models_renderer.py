@@ -9,7 +9,6 @@ from kinema.maths import affine
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.registration import landing_error, practice, pyramid_error
-from kinema.nn.scene_pixels import recoloured
 
 SIZE = (16, 16)
 SMALL = {"width": 8, "features": 8, "hidden": 16}
@@ -264,7 +263,6 @@ def test_given_transformations_are_used():
         ({"apart": True, "solo": 1.0}, "model.apart: codes then learn from model.itself"),
         ({"practice": 1.0, "transformation": "given"}, "model.practice"),
         ({"field": 0.0}, "model.field is 0.0"),
-        ({"recolour": True}, "model.recolour: only codes of networks: pixels"),
         ({"networks": "pixels", "features": 2}, "need 3 at least"),
     ],
 )
@@ -353,34 +351,6 @@ def test_what_is_repainted_comes_between_the_warp_and_the_background():
     torch.testing.assert_close(model.move(z, theta)[:, 0], expected)
     shown = model.render(expected[:, None], model.encode_background(y)).clamp(0, 1)
     torch.testing.assert_close(model.compose(x, x, y, y), shown)
-
-
-def test_recoloured_pairs_keep_what_is_no_colour():
-    """Each pair in colours of its own, the same in both frames: lengths and angles of colours stay, cover as it is."""
-    first, second = (torch.randn(3, 2, 5, 4, 6, generator=torch.Generator().manual_seed(n)) for n in (0, 1))
-    one, other = recoloured(first, second)
-    for z, mixed in ((first, one), (second, other)):
-        assert torch.equal(z[:, :, 3:], mixed[:, :, 3:])
-        assert (z[:, :, :3] - mixed[:, :, :3]).abs().max() > 0.1
-    products = [torch.einsum("bkchw,bkchw->bkhw", a[:, :, :3], b[:, :, :3]) for a, b in ((first, second), (one, other))]
-    torch.testing.assert_close(*products)
-    shifts = [mixed[0, 0, :3, 0, 0] - z[0, 0, :3, 0, 0] for z, mixed in ((first, one), (first.flip(0), one.flip(0)))]
-    assert not torch.allclose(*shifts), "pairs differ"
-
-
-def test_only_the_movement_is_read_in_other_colours():
-    """Where T_Z sees outlines alone, recolouring changes no loss; where it sees colours, it does."""
-    batch = squares(4, 0)
-    for transformation, same in (("centred", True), ("posed", False)):
-        found = []
-        for recolour in (False, True):
-            model = made(recolour=recolour, **{**PIXELS, "transformation": transformation})
-            torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
-            with torch.no_grad():
-                model.head.head.last.weight.copy_(0.01 * torch.ones_like(model.head.head.last.weight).cumsum(1))
-            torch.manual_seed(0)
-            found.append(model.losses(batch).terms["scene"])
-        assert torch.allclose(*found) == same
 
 
 @pytest.mark.slow

@@ -19,7 +19,6 @@ from kinema.models.base import Losses
 from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.registration import landing_error, practice, pyramid_error
 from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, FREEDOMS, NETWORKS, TRANSFORMATIONS, Reading, Views, over
-from kinema.nn.scene_pixels import recoloured
 from kinema.nn.scene_repaint import Repaint
 
 ROUND = 0.3
@@ -226,8 +225,7 @@ class Renderer(nn.Module):
         if given is not None and c.backwards:
             given = torch.cat([given, affine.invert(given)])
         goal, theirs = (x.roll(count, 0)[:orders] for x in (frames, z))
-        seen = recoloured(z[:orders], theirs) if c.recolour else (z[:orders], theirs)
-        theta = self.read(frames[:orders], goal, *seen, given)
+        theta = self.read(frames[:orders], goal, z[:orders], theirs, given)
         warped = self.warp(z[:orders], theta)
         moved = self._repainted(z[:orders], theta, warped)
         sought = theirs if self.repaint is None else theirs.sum(1, keepdim=True)

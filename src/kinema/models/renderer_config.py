@@ -6,7 +6,7 @@ from typing import Any
 from kinema.data.pairs import PairSource
 from kinema.errors import ConfigError
 from kinema.nn.scene import Padding
-from kinema.nn.scene_choices import CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Centred, Given, add, pixels
+from kinema.nn.scene_choices import CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Centred, Given, add
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,6 @@ class RendererConfig:
     repaint: int = 0
     """Rank of a linear map that paints on the character after it was moved, whose gains tell how its parts were moved;
     0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
-    recolour: bool = False
-    """Whether T_Z, in training, is read from pairs in colours that are mixed at random, the same in both frames. With
-    networks: pixels. Ours: a movement that tells colours is no use to another character."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -132,8 +129,6 @@ class RendererConfig:
             raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
         if self.apart and not (self.itself and self.solo):
             raise ConfigError("model.apart: codes then learn from model.itself and model.solo; give both a weight")
-        if self.recolour and NETWORKS[self.networks] is not pixels:
-            raise ConfigError("model.recolour: only codes of networks: pixels have colours; set it to false")
         needed = NETWORKS[self.networks](self.patch).least
         if self.features < needed:
             raise ConfigError(f"model.features is {self.features}; networks: {self.networks} need {needed} at least")

@@ -99,13 +99,3 @@ class PixelDecoder(nn.Module):
     def forward(self, z: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 3 H W"]:
         learned = functional.pixel_shuffle(self.learned(functional.pixel_unshuffle(z, self.patch)), self.patch)
         return z[:, :COLOURS] + learned + 0.5
-
-
-def recoloured(
-    first: Float[Tensor, "B K C h w"], second: Float[Tensor, "B K C h w"]
-) -> tuple[Float[Tensor, "B K C h w"], Float[Tensor, "B K C h w"]]:
-    """Pairs of codes, the colours of each pair mixed by a random orthogonal matrix of its own, the same for both."""
-    mixing = torch.linalg.qr(torch.randn(len(first), COLOURS, COLOURS, device=first.device))[0].to(first.dtype)
-    mixed = (torch.einsum("bij,bkjhw->bkihw", mixing, z[:, :, :COLOURS]) for z in (first, second))
-    one, other = (torch.cat([colours, z[:, :, COLOURS:]], 2) for colours, z in zip(mixed, (first, second), strict=True))
-    return one, other

@@ -176,7 +176,6 @@ PLAIN: Mapping[str, str] = {
     "model.settle": "0",
     "model.parts": "1",
     "model.repaint": "0",
-    "model.recolour": "false",
     "model.backwards": "false",
     "model.apart": "false",
 }
