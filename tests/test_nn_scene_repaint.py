@@ -89,7 +89,7 @@ def test_a_movement_of_all_on_top_moves_what_is_painted():
     moved = affine.warp(one, turn)
     inside = (..., slice(6, -6), slice(6, -6))
     assert one[inside].abs().max() > 1e-3
-    torch.testing.assert_close(other[inside], moved[inside], atol=1e-2 * float(one.abs().max()), rtol=0.1)
+    torch.testing.assert_close(other[inside], moved[inside], atol=1e-2 * one.abs().max().item(), rtol=0.1)
 
 
 def test_it_is_linear_in_the_character():
