@@ -62,6 +62,17 @@ def test_nothing_is_painted_where_all_parts_share_a_movement(parts):
         torch.testing.assert_close(drawn, torch.zeros_like(drawn), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("matrix", [[[-1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]]])
+def test_nothing_is_painted_where_what_parts_share_cannot_be_undone(matrix):
+    """A mirror, a point, a line: of one character of two, and the other is painted on as ever."""
+    network, z, theta = speaking(), code(), movements()
+    alone = painted(network, z, theta)[1]
+    theta[0, :, :, :2] = torch.tensor(matrix)
+    drawn = painted(network, z, theta)
+    torch.testing.assert_close(drawn[0], torch.zeros_like(drawn[0]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(drawn[1], alone)
+
+
 def test_it_does_not_matter_where_the_character_stands():
     """The same movement of the same character, all of it some pixels further: the same is painted, further.
 

@@ -21,6 +21,9 @@ UNITS = 256
 LOUD = 3.0
 """What the matrices' entries beyond the identity, of which most are below .3, are multiplied by."""
 
+LEAST = 1e-4
+"""Below this determinant a movement is taken for one that cannot be undone."""
+
 
 class Repaint(nn.Module):
     """A character as it stood and as its parts were moved, to the latter with what is painted on it."""
@@ -48,6 +51,7 @@ class Repaint(nn.Module):
     ) -> Float[Tensor, "B C H W"]:
         """`moved`, painted on. `character` and its `outline` are from before the movement."""
         first = whole_pixels(centre(outline.detach()), *outline.shape[-2:])
+        theta = undoable(theta)
         back = affine.invert(theta.mean(1))
         second = (back[..., :2] @ first[..., None])[..., 0] + back[..., 2]
         about = local(theta, first, second)
@@ -60,6 +64,14 @@ class Repaint(nn.Module):
         painted = self.painted(gains * self.features(here.flatten(1))).view_as(moved)
         there = affine.compose(shared, shifted(-second))
         return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
+
+
+def undoable(theta: Float[Tensor, "B K 2 3"]) -> Float[Tensor, "B K 2 3"]:
+    """The matrices, and the identity for all parts, of which nothing is painted, where what they share has no inverse:
+    a mirror, or everybody shrunk to a line."""
+    mean = theta.mean(1)
+    sound = torch.stack([part[..., :2].det().abs() > LEAST for part in (mean, affine.similarity(mean))]).all(0)
+    return torch.where(sound[:, None, None, None], theta, affine.identity(1, 1, device=theta.device))
 
 
 def whole_pixels(place: Float[Tensor, "B 2"], height: int, width: int) -> Float[Tensor, "B 2"]:
