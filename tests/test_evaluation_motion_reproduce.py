@@ -94,9 +94,8 @@ def test_rows_are_trained_once_and_used_again(tmp_path, counted, capsys):
     assert (again, len(counted.trained), len(counted.measured)) == (results, 2, 3)
     assert capsys.readouterr().out == ""
     (tmp_path / "rows/locomotion-gait-one-trained-seed1.json").write_text("{")  # a damaged file is measured anew
-    (
-        tmp_path / "rows/locomotion-gait-one-trained-seed0" / "model.safetensors"
-    ).unlink()  # an unfinished run is finished
+    # An unfinished run is finished.
+    (tmp_path / "rows/locomotion-gait-one-trained-seed0" / "model.safetensors").unlink()
     assert reproduce("tiny", seeds=2, out=str(tmp_path), quiet=True) == results
     assert len(counted.trained) == 3
     assert counted.measured[3:] == [("Locomotion", 1, False)]

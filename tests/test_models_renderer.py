@@ -353,6 +353,20 @@ def test_what_is_repainted_comes_between_the_warp_and_the_background():
     torch.testing.assert_close(model.compose(x, x, y, y), shown)
 
 
+def test_equivariance_counts_what_was_painted():
+    """T z, painted on, against f_c of the second frame: both as whole characters, in both orders."""
+    model = made(parts=2, repaint=8, backwards=True, **{**PIXELS, "transformation": "posed", "character": "frame"})
+    torch.nn.init.normal_(model.repaint.painted.weight, std=2.0)
+    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
+    batch = squares(4, 0)
+    x, y = (frames.float() / 255 for frames in (batch.first, batch.second))
+    z, w = model.encode_character(x), model.encode_character(y)
+    moved = [model.move(z, model.transformation(x, y)), model.move(w, model.transformation(y, x))]
+    expected = torch.stack([(moved[0][:, 0] - w.sum(1)).square().mean(), (moved[1][:, 0] - z.sum(1)).square().mean()])
+    assert expected.mean() > 1e-3
+    torch.testing.assert_close(model.losses(batch).terms["equivariance"], expected.mean())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"character": "rest", "solo": 0.5}])
 def test_it_learns(options):

@@ -132,9 +132,7 @@ class Renderer(nn.Module):
         self, character: Float[Tensor, "B K C h w"], theta: Float[Tensor, "B K 2 3"]
     ) -> Float[Tensor, "B P C h w"]:
         """T o z, and what is repainted of it; P is K, or 1 where something is."""
-        return self._repainted(character, theta, self.warp(character, theta))
-
-    def _repainted(self, character: Tensor, theta: Tensor, warped: Tensor) -> Float[Tensor, "B P C h w"]:
+        warped = self.warp(character, theta)
         if self.repaint is None:
             return warped
         outline = self.outline(character).float()
@@ -226,8 +224,7 @@ class Renderer(nn.Module):
             given = torch.cat([given, affine.invert(given)])
         goal, theirs = (x.roll(count, 0)[:orders] for x in (frames, z))
         theta = self.read(frames[:orders], goal, z[:orders], theirs, given)
-        warped = self.warp(z[:orders], theta)
-        moved = self._repainted(z[:orders], theta, warped)
+        moved = self.move(z[:orders], theta)
         sought = theirs if self.repaint is None else theirs.sum(1, keepdim=True)
         terms = {
             "scene": (self.render(moved, b[:orders]).float() - goal).square().mean(),

@@ -86,8 +86,8 @@ class RendererConfig:
     parts: int = 1
     """Affine parts with soft masks. 1 is the paper's; more are ours."""
     repaint: int = 0
-    """Rank of a linear map that paints on the character after it was moved, whose gains tell how its parts were moved;
-    0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
+    """Rank of a linear map that paints on the character after it was moved, whose gains are told how its parts were
+    moved; 0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0

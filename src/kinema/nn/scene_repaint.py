@@ -20,9 +20,8 @@ UNITS = 256
 """Of each of the layers between the matrices and the gains."""
 LOUD = 3.0
 """What the matrices' entries beyond the identity, of which most are below .3, are multiplied by."""
-
-LEAST = 1e-4
-"""Below this determinant a movement is taken for one that cannot be undone."""
+LEAST = 1e-2
+"""A movement that shrinks some direction to less is taken for one that cannot be undone."""
 
 
 class Repaint(nn.Module):
@@ -39,7 +38,7 @@ class Repaint(nn.Module):
             nn.LeakyReLU(SLOPE),
             nn.Linear(UNITS, UNITS),
             nn.LeakyReLU(SLOPE),
-            nn.Linear(UNITS, rank),
+            nn.Linear(UNITS, rank, bias=False),
         )
 
     def forward(
@@ -60,9 +59,9 @@ class Repaint(nn.Module):
         own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
         told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
         gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
-        here = affine.warp(character, shifted(first))
+        here = affine.warp(character, translation(first))
         painted = self.painted(gains * self.features(here.flatten(1))).view_as(moved)
-        there = affine.compose(shared, shifted(-second))
+        there = affine.compose(shared, translation(-second))
         return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
 
 
@@ -70,8 +69,8 @@ def undoable(theta: Float[Tensor, "B K 2 3"]) -> Float[Tensor, "B K 2 3"]:
     """The matrices, and the identity for all parts, of which nothing is painted, where what they share has no inverse:
     a mirror, or everybody shrunk to a line."""
     mean = theta.mean(1)
-    sound = torch.stack([part[..., :2].det().abs() > LEAST for part in (mean, affine.similarity(mean))]).all(0)
-    return torch.where(sound[:, None, None, None], theta, affine.identity(1, 1, device=theta.device))
+    least = affine.parts(torch.stack([mean, affine.similarity(mean)]))[2].amin((0, 2))
+    return torch.where((least > LEAST)[:, None, None, None], theta, affine.identity(1, 1, device=theta.device))
 
 
 def whole_pixels(place: Float[Tensor, "B 2"], height: int, width: int) -> Float[Tensor, "B 2"]:
@@ -80,8 +79,6 @@ def whole_pixels(place: Float[Tensor, "B 2"], height: int, width: int) -> Float[
     return affine.shift_to_canvas(affine.shift_to_pixels(place, height, width).round(), height, width)
 
 
-def shifted(place: Float[Tensor, "B 2"]) -> Float[Tensor, "B 2 3"]:
-    """The transformation that shows a place in the canvas's middle."""
-    theta = affine.identity(len(place), dtype=place.dtype, device=place.device).clone()
-    theta[..., 2] = place
-    return theta
+def translation(shift: Float[Tensor, "B 2"]) -> Float[Tensor, "B 2 3"]:
+    """The transformation that shows a place, so far from the canvas's middle, in the middle."""
+    return affine.from_parts(shift.new_zeros(len(shift)), shift)
