@@ -9,6 +9,7 @@ from kinema.maths import affine
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.registration import landing_error, practice, pyramid_error
+from kinema.nn.scene_repaint import centred, whole_middle
 
 SIZE = (16, 16)
 SMALL = {"width": 8, "features": 8, "hidden": 16}
@@ -260,6 +261,7 @@ def test_given_transformations_are_used():
         ({"inverse": 1.0, "transformation": "given"}, "model.inverse"),
         ({"jitter": -1.0}, "model.jitter is -1.0"),
         ({"repaint": -8}, "model.repaint is -8"),
+        ({"components": 0}, "model.components is 0"),
         ({"apart": True, "solo": 1.0}, "model.apart: codes then learn from model.itself"),
         ({"practice": 1.0, "transformation": "given"}, "model.practice"),
         ({"field": 0.0}, "model.field is 0.0"),
@@ -277,6 +279,8 @@ def test_sizes_that_cannot_be():
     with pytest.raises(ConfigError, match="multiples of 3"):
         Renderer(RendererConfig(**{**SMALL, "networks": "pixels", "patch": 3}), PairDomain((15, 16), 5.0))
     Renderer(RendererConfig(**{**SMALL, "networks": "pixels", "patch": 3}), PairDomain((15, 18), 5.0))
+    with pytest.raises(ConfigError, match="model.components is 129; a character's code has 128 numbers"):
+        Renderer(RendererConfig(**SMALL, repaint=4, components=129), PairDomain(SIZE, 5.0))
 
 
 def blobs(count, seed):
@@ -296,7 +300,9 @@ def test_apart_the_scene_moves_the_codes_and_does_not_change_them():
     options = {**PIXELS, "transformation": "posed", "parts": 2, "repaint": 8, "settle": 0.2}
     others = {"itself": 1.0, "solo": 2.0, "equivariance": 0.0, "invariance": 0.1}
     for apart in (True, False):
-        model = made(apart=apart, **options, **others)
+        model = made(apart=apart, components=4, **options, **others)
+        z = model.encode_character(pictures(4, 7)).detach()
+        model.repaint.meet(z.sum(1), model.outline(z))
         for layer in (model.head.head.last, model.repaint.painted, model.decoder.learned[-1]):
             torch.nn.init.normal_(layer.weight, std=0.1)
         model.anneal(0.0)
@@ -337,13 +343,43 @@ def test_backwards_knows_the_inverse_of_what_is_given():
     torch.testing.assert_close(found.terms["scene"], (there.terms["scene"] + back.terms["scene"]) / 2)
 
 
+def acquainted(**options):
+    """A renderer that repaints, and has met as many characters as it needs."""
+    model = made(parts=2, repaint=8, components=4, **{**PIXELS, "transformation": "posed", **options})
+    z = model.encode_character(pictures(4, 7)).detach()
+    assert model.repaint.meet(z.sum(1), model.outline(z))
+    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
+    return model
+
+
+def test_repaint_meets_characters_when_their_codes_have_settled():
+    """The first that come then; a model that is loaded between two steps goes on as if nothing had been."""
+    model = made(parts=2, repaint=8, components=10, settle=0.1, **{**PIXELS, "transformation": "posed"})
+    first, second = squares(4, 0), squares(4, 1)
+    model.anneal(0.29)
+    model.losses(first)
+    assert model.repaint.met == 0
+    model.anneal(0.31)
+    model.losses(first)
+    z = model.encode_character(torch.cat([first.first, first.second]).float() / 255)
+    here = centred(z.sum(1), whole_middle(model.outline(z))).flatten(1)
+    torch.testing.assert_close(model.repaint.components[:8], here)
+    resumed = made(parts=2, repaint=8, components=10, settle=0.1, **{**PIXELS, "transformation": "posed"})
+    resumed.load_state_dict(model.state_dict())
+    for each in (model, resumed):
+        each.anneal(0.4)
+        for batch in (second, first):
+            each.losses(batch)
+        assert each.repaint.met == 10
+    assert torch.equal(model.repaint.components, resumed.repaint.components)
+
+
 def test_what_is_repainted_comes_between_the_warp_and_the_background():
-    model = made(parts=2, repaint=8, **{**PIXELS, "transformation": "posed"})
+    model = acquainted()
     x, y = pictures(2), pictures(2, 1)
     z, theta = model.encode_character(x), model.transformation(x, y)
     torch.testing.assert_close(model.move(z, theta).sum(1), model.warp(z, theta).sum(1))
     torch.nn.init.normal_(model.repaint.painted.weight, std=2.0)
-    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
     theta = model.transformation(x, y)
     warped = model.warp(z, theta)
     expected = model.repaint(z.sum(1), warped.sum(1), model.outline(z), theta)
@@ -355,9 +391,8 @@ def test_what_is_repainted_comes_between_the_warp_and_the_background():
 
 def test_equivariance_counts_what_was_painted():
     """T z, painted on, against f_c of the second frame: both as whole characters, in both orders."""
-    model = made(parts=2, repaint=8, backwards=True, **{**PIXELS, "transformation": "posed", "character": "frame"})
+    model = acquainted(backwards=True, character="frame")
     torch.nn.init.normal_(model.repaint.painted.weight, std=2.0)
-    torch.nn.init.normal_(model.head.head.last.weight, std=0.1)
     batch = squares(4, 0)
     x, y = (frames.float() / 255 for frames in (batch.first, batch.second))
     z, w = model.encode_character(x), model.encode_character(y)

@@ -7,19 +7,25 @@ import torch
 
 from kinema.maths import affine
 from kinema.nn.registration import about, centre
-from kinema.nn.scene_repaint import Repaint, whole_pixels
+from kinema.nn.scene_repaint import Repaint, centred, whole_middle, whole_pixels
 
 SIDE = 24
 
 
+KNOWN = 12
+
+
 def made(parts=2, channels=4, side=SIDE):
     torch.manual_seed(0)
-    return Repaint(channels, parts, 8, (side, side)).eval()
+    return Repaint(channels, parts, 8, KNOWN, (side, side)).eval()
 
 
 def speaking(**options):
+    """A network that paints, and has met the characters of `code` and ten more."""
     network = made(**options)
     torch.nn.init.normal_(network.painted.weight, std=2.0)
+    z = code(KNOWN)
+    network.meet(z, z[:, 3:])
     return network
 
 
@@ -53,6 +59,34 @@ def test_what_is_painted_follows_what_each_part_does():
     theta = movements()
     one, other = (painted(speaking(), code(), each) for each in (theta, theta.flip(1)))
     assert (one - other).abs().max() > 1e-3
+
+
+def test_it_knows_whom_it_has_met():
+    """Characters, each from its own middle, are sums of the components; these are orthonormal; a stranger is no sum."""
+    network, z, shift = made(), code(KNOWN + 1), (3, -2)
+    first, stranger = z[:KNOWN], z[KNOWN:]
+    elsewhere = first.roll(shift, (2, 3))
+    assert network.meet(elsewhere, elsewhere[:, 3:])
+    basis = network.components.double()
+    torch.testing.assert_close(basis @ basis.mT, torch.eye(KNOWN, dtype=torch.float64), atol=1e-5, rtol=0)
+    outside = [
+        (each - each @ basis.mT @ basis).norm(dim=1) / each.norm(dim=1)
+        for each in (centred(x, whole_middle(x[:, 3:])).flatten(1).double() for x in (first, stranger))
+    ]
+    assert outside[0].max() < 1e-5 < 0.1 < outside[1].min()
+
+
+def test_until_it_has_met_enough_nothing_is_painted():
+    network, z = made(), code(KNOWN + 4)
+    torch.nn.init.normal_(network.painted.weight, std=2.0)
+    few, rest = z[: KNOWN - 2], z[KNOWN - 2 :]
+    assert not network.meet(few, few[:, 3:])
+    assert not painted(network, code(), movements()).any()
+    assert network.meet(rest, rest[:, 3:]), "the first two of these are enough"
+    assert painted(network, code(), movements()).abs().max() > 1e-3
+    known = network.components.clone()
+    assert network.meet(few, few[:, 3:])
+    assert torch.equal(network.components, known), "whoever comes later changes nothing"
 
 
 @pytest.mark.parametrize("parts", [1, 4])
@@ -127,6 +161,8 @@ def test_whole_pixels():
 
 def test_every_weight_learns():
     network = made()
+    seen = code(KNOWN)
+    network.meet(seen, seen[:, 3:])
     adam = torch.optim.Adam(network.parameters(), 1e-2)
     z, theta = code(), movements()
     for _ in range(3):

@@ -24,6 +24,9 @@ from kinema.nn.scene_repaint import Repaint
 ROUND = 0.3
 """An error of the background alone counts squared below this, in [0, 1], and in proportion above it."""
 
+DUE = 3
+"""In units of `settle`: when codes are nearly what they will be, and `repaint` gets to know characters."""
+
 
 def parted(whole: Float[Tensor, "B C h w"], shares: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K C h w"]:
     """A code in parts."""
@@ -57,8 +60,8 @@ class Renderer(nn.Module):
         reading = Reading(channels, c.hidden, c.parts, domain.size, nets.stride, c.field, c.looks, freedom)
         self.head = TRANSFORMATIONS[c.transformation](reading)
         side = (domain.size[0] // nets.stride, domain.size[1] // nets.stride)
-        self.repaint = Repaint(channels, c.parts, c.repaint, side) if c.repaint else None
-        self.settled = 1.0
+        self.repaint = Repaint(channels, c.parts, c.repaint, c.components, side) if c.repaint else None
+        self.settled, self.due, self.strangers = 1.0, True, self.repaint is not None
 
     # --- from pictures -----------------------------------------------------------------------------------------------
 
@@ -174,8 +177,10 @@ class Renderer(nn.Module):
     # --- learning ----------------------------------------------------------------------------------------------------
 
     def anneal(self, share: float) -> None:
-        """Of a moment of training, of which `share` is done: how far the scene loss and the price of cover count."""
+        """Of a moment of training, of which `share` is done: how far the scene loss and the price of cover count, and
+        whether `repaint` may get to know characters."""
         settle = self.config.settle
+        self.due = share >= DUE * settle
         self.settled = min(1.0, max(0.0, share / settle - 1)) if settle else 1.0
 
     def losses(self, batch: PairBatch) -> Losses:
@@ -189,6 +194,8 @@ class Renderer(nn.Module):
         whole, shares = self._whole(frames, alone)
         both = parted(whole, shares)
         seen, behind = (parted(whole.detach(), shares), backgrounds.detach()) if c.apart else (both, backgrounds)
+        if self.repaint is not None and self.strangers and self.due:
+            self.strangers = not self.repaint.meet(whole.detach().float(), self.outline(both).detach().float())
         terms = self._scene(frames, seen, behind, batch.given)
         terms["invariance"] = (b1 - b2).float().square().mean()
         if c.solo and alone is not None:

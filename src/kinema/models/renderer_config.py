@@ -88,6 +88,9 @@ class RendererConfig:
     repaint: int = 0
     """Rank of a linear map that paints on the character after it was moved, whose gains are told how its parts were
     moved; 0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
+    components: int = 1024
+    """Characters by which repaint knows all others, as sums of these: the first so many that it sees once `cover` has
+    counted for a while, at three times `settle`; until there are so many nothing is repainted."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -113,7 +116,15 @@ class RendererConfig:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"model.{name}: {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
-        least = {"width": 1, "features": 1, "patch": 1, "hidden": 1, "parts": 1, "looks": 1} | dict.fromkeys(WEIGHTS, 0)
+        least = {
+            "width": 1,
+            "features": 1,
+            "patch": 1,
+            "hidden": 1,
+            "parts": 1,
+            "looks": 1,
+            "components": 1,
+        } | dict.fromkeys(WEIGHTS, 0)
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; {low} or more is needed")
@@ -134,6 +145,8 @@ class RendererConfig:
             raise ConfigError(f"model.features is {self.features}; networks: {self.networks} need {needed} at least")
 
 
+COUNTS = ("width", "features", "patch", "hidden", "parts", "looks", "components")
+"""Settings that are 1 or more."""
 WEIGHTS = (
     "equivariance",
     "invariance",

@@ -5,12 +5,17 @@ place; what it looks like there is learned. From one pose to another a picture o
 sleeve becomes that sleeve elsewhere, whoever wears it. So features of the picture, each with a gain, are painted back
 (a bilinear map of low rank: Tenenbaum and Freeman 2000; Memisevic and Hinton 2010), and the gains are read from how the
 parts move beyond the movement that they share. Where they share all of it, nothing is painted.
+
+The map leads between coordinates, not pixels: any character is nearly a sum of some that training has seen, and their
+span has a tenth of the dimensions. An orthonormal basis of it leaves distances as they are, and learns fastest so; even
+scales for all coordinates, as components of unit variance have, learn half as fast.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.nn.registration import centre, local
 from kinema.nn.scene import SLOPE
@@ -27,11 +32,23 @@ LEAST = 1e-2
 class Repaint(nn.Module):
     """A character as it stood and as its parts were moved, to the latter with what is painted on it."""
 
-    def __init__(self, channels: int, parts: int, rank: int, size: tuple[int, int]) -> None:
-        """`channels` of a code as large as `size`, `rank` of the map."""
-        super().__init__()
+    components: Tensor
+    """The characters that were met, as they are; once there are enough, an orthonormal basis of their span."""
+    met: Tensor
+    """How many there are."""
+
+    def __init__(self, channels: int, parts: int, rank: int, components: int, size: tuple[int, int]) -> None:
+        """`channels` of a code as large as `size`, `rank` of the map, `components` that it knows a code by.
+
+        Raises ConfigError for more components than a code has numbers.
+        """
         count = channels * size[0] * size[1]
-        self.features, self.painted = nn.Linear(count, rank), nn.Linear(rank, count, bias=False)
+        if components > count:
+            raise ConfigError(f"model.components is {components}; a character's code has {count} numbers, give fewer")
+        super().__init__()
+        self.register_buffer("components", torch.zeros(components, count))
+        self.register_buffer("met", torch.tensor(0))
+        self.features, self.painted = nn.Linear(components, rank), nn.Linear(rank, components, bias=False)
         nn.init.zeros_(self.painted.weight)
         self.gains = nn.Sequential(
             nn.Linear(6 * parts, UNITS),
@@ -41,6 +58,17 @@ class Repaint(nn.Module):
             nn.Linear(UNITS, rank, bias=False),
         )
 
+    @torch.no_grad()
+    def meet(self, character: Float[Tensor, "B C H W"], outline: Float[Tensor, "B 1 H W"]) -> bool:
+        """Get to know characters; whether these were the last that are needed. Until then nothing is painted."""
+        met, count = int(self.met), len(self.components)
+        more = centred(character, whole_middle(outline))[: count - met].flatten(1)
+        self.components[met : met + len(more)] = more
+        self.met += len(more)
+        if len(more) and met + len(more) == count:
+            self.components.copy_(torch.linalg.qr(self.components.mT)[0].mT)
+        return met + len(more) == count
+
     def forward(
         self,
         character: Float[Tensor, "B C H W"],
@@ -49,7 +77,7 @@ class Repaint(nn.Module):
         theta: Float[Tensor, "B K 2 3"],
     ) -> Float[Tensor, "B C H W"]:
         """`moved`, painted on. `character` and its `outline` are from before the movement."""
-        first = whole_pixels(centre(outline.detach()), *outline.shape[-2:])
+        first = whole_middle(outline)
         theta = undoable(theta)
         back = affine.invert(theta.mean(1))
         second = (back[..., :2] @ first[..., None])[..., 0] + back[..., 2]
@@ -59,8 +87,9 @@ class Repaint(nn.Module):
         own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
         told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
         gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
-        here = affine.warp(character, translation(first))
-        painted = self.painted(gains * self.features(here.flatten(1))).view_as(moved)
+        here = centred(character, first).flatten(1) @ self.components.mT
+        known = self.met == len(self.components)
+        painted = (known * self.painted(gains * self.features(here)) @ self.components).view_as(moved)
         there = affine.compose(shared, translation(-second))
         return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
 
@@ -71,6 +100,16 @@ def undoable(theta: Float[Tensor, "B K 2 3"]) -> Float[Tensor, "B K 2 3"]:
     mean = theta.mean(1)
     least = affine.parts(torch.stack([mean, affine.similarity(mean)]))[2].amin((0, 2))
     return torch.where((least > LEAST)[:, None, None, None], theta, affine.identity(1, 1, device=theta.device))
+
+
+def whole_middle(outline: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 2"]:
+    """The middle of an outline, which does not learn from it, to whole pixels."""
+    return whole_pixels(centre(outline.detach()), *outline.shape[-2:])
+
+
+def centred(character: Float[Tensor, "B C H W"], middle: Float[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
+    """A character, that place in the canvas's middle."""
+    return affine.warp(character, translation(middle))
 
 
 def whole_pixels(place: Float[Tensor, "B 2"], height: int, width: int) -> Float[Tensor, "B 2"]:
