@@ -116,15 +116,7 @@ class RendererConfig:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"model.{name}: {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
-        least = {
-            "width": 1,
-            "features": 1,
-            "patch": 1,
-            "hidden": 1,
-            "parts": 1,
-            "looks": 1,
-            "components": 1,
-        } | dict.fromkeys(WEIGHTS, 0)
+        least = dict.fromkeys(COUNTS, 1) | dict.fromkeys(WEIGHTS, 0)
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; {low} or more is needed")

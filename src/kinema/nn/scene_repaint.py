@@ -60,7 +60,7 @@ class Repaint(nn.Module):
 
     @torch.no_grad()
     def meet(self, character: Float[Tensor, "B C H W"], outline: Float[Tensor, "B 1 H W"]) -> bool:
-        """Get to know characters; whether these were the last that are needed. Until then nothing is painted."""
+        """Get to know characters, the first so many; whether enough are known. Until then nothing is painted."""
         met, count = int(self.met), len(self.components)
         more = centred(character, whole_middle(outline))[: count - met].flatten(1)
         self.components[met : met + len(more)] = more
