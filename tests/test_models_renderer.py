@@ -297,13 +297,10 @@ def blobs(count, seed):
 
 def test_apart_the_scene_moves_the_codes_and_does_not_change_them():
     """Of the scene loss T_Z, masks, what is repainted and the decoder learn; colours, cover and background do not."""
-    options = {**PIXELS, "transformation": "posed", "parts": 2, "repaint": 8, "settle": 0.2}
     others = {"itself": 1.0, "solo": 2.0, "equivariance": 0.0, "invariance": 0.1}
     for apart in (True, False):
-        model = made(apart=apart, components=4, **options, **others)
-        z = model.encode_character(pictures(4, 7)).detach()
-        model.repaint.meet(z.sum(1), model.outline(z))
-        for layer in (model.head.head.last, model.repaint.painted, model.decoder.learned[-1]):
+        model = acquainted(apart=apart, settle=0.2, **others)
+        for layer in (model.repaint.painted, model.decoder.learned[-1]):
             torch.nn.init.normal_(layer.weight, std=0.1)
         model.anneal(0.0)
         losses = model.losses(squares(4, 0))
@@ -357,7 +354,8 @@ def test_repaint_meets_characters_when_their_codes_have_settled(monkeypatch):
     nothing had been."""
     corner = torch.zeros(8, 1, *SIZE)
     corner[:, :, :6, 10:] = 1
-    model = made(parts=2, repaint=8, components=10, settle=0.1, **{**PIXELS, "transformation": "posed"})
+    options = {**PIXELS, "transformation": "posed", "parts": 2, "repaint": 8, "components": 10, "settle": 0.1}
+    model, resumed = made(**options), made(**options)
     first, second = squares(4, 0), squares(4, 1)
     model.anneal(0.29)
     model.losses(first)
@@ -369,7 +367,6 @@ def test_repaint_meets_characters_when_their_codes_have_settled(monkeypatch):
     z = model.encode_character(torch.cat([first.first, first.second]).float() / 255)
     here = centred(z.sum(1), whole_middle(corner)).flatten(1)
     torch.testing.assert_close(model.repaint.components[:8], here)
-    resumed = made(parts=2, repaint=8, components=10, settle=0.1, **{**PIXELS, "transformation": "posed"})
     resumed.load_state_dict(model.state_dict())
     for each in (model, resumed):
         each.anneal(0.4)

@@ -9,10 +9,7 @@ from kinema.maths import affine
 from kinema.nn.registration import about, centre
 from kinema.nn.scene_repaint import Repaint, centred, whole_middle, whole_pixels
 
-SIDE = 24
-
-
-KNOWN = 12
+SIDE, KNOWN = 24, 12
 
 
 def made(parts=2, channels=4, side=SIDE):
@@ -20,12 +17,16 @@ def made(parts=2, channels=4, side=SIDE):
     return Repaint(channels, parts, 8, KNOWN, (side, side)).eval()
 
 
+def acquainted(**options):
+    """A network that has met the characters of `code` and ten more, and has learned nothing yet."""
+    network, z = made(**options), code(KNOWN)
+    assert network.meet(z, z[:, 3:])
+    return network
+
+
 def speaking(**options):
-    """A network that paints, and has met the characters of `code` and ten more."""
-    network = made(**options)
+    network = acquainted(**options)
     torch.nn.init.normal_(network.painted.weight, std=2.0)
-    z = code(KNOWN)
-    network.meet(z, z[:, 3:])
     return network
 
 
@@ -51,7 +52,7 @@ def painted(network, z, theta, moved=None):
 
 
 def test_at_first_nothing_is_painted():
-    assert not painted(made(), code(), movements()).any()
+    assert not painted(acquainted(), code(), movements()).any()
 
 
 def test_what_is_painted_follows_what_each_part_does():
@@ -160,9 +161,7 @@ def test_whole_pixels():
 
 
 def test_every_weight_learns():
-    network = made()
-    seen = code(KNOWN)
-    network.meet(seen, seen[:, 3:])
+    network = acquainted()
     adam = torch.optim.Adam(network.parameters(), 1e-2)
     z, theta = code(), movements()
     for _ in range(3):

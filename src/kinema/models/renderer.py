@@ -61,7 +61,8 @@ class Renderer(nn.Module):
         self.head = TRANSFORMATIONS[c.transformation](reading)
         side = (domain.size[0] // nets.stride, domain.size[1] // nets.stride)
         self.repaint = Repaint(channels, c.parts, c.repaint, c.components, side) if c.repaint else None
-        self.settled, self.due, self.strangers = 1.0, True, self.repaint is not None
+        self.settled, self.due = 1.0, True
+        self.strangers = self.repaint is not None  # asked once a step, so not of the device
 
     # --- from pictures -----------------------------------------------------------------------------------------------
 
@@ -194,7 +195,7 @@ class Renderer(nn.Module):
         whole, shares = self._whole(frames, alone)
         both = parted(whole, shares)
         seen, behind = (parted(whole.detach(), shares), backgrounds.detach()) if c.apart else (both, backgrounds)
-        if self.repaint is not None and self.strangers and self.due:
+        if self.repaint is not None and self.due and self.strangers:
             self.strangers = not self.repaint.meet(whole.detach().float(), self.outline(both).detach().float())
         terms = self._scene(frames, seen, behind, batch.given)
         terms["invariance"] = (b1 - b2).float().square().mean()

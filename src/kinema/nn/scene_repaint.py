@@ -7,8 +7,8 @@ sleeve becomes that sleeve elsewhere, whoever wears it. So features of the pictu
 parts move beyond the movement that they share. Where they share all of it, nothing is painted.
 
 The map leads between coordinates, not pixels: any character is nearly a sum of some that training has seen, and their
-span has a tenth of the dimensions. An orthonormal basis of it leaves distances as they are, and learns fastest so; even
-scales for all coordinates, as components of unit variance have, learn half as fast.
+span has a tenth of the dimensions. An orthonormal basis of it leaves distances as they are; with even scales for all
+coordinates, as components of unit variance have, the map takes twice the steps (docs/papers/renderer.md).
 """
 
 import torch
