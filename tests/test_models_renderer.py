@@ -8,8 +8,7 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
-from kinema.nn.registration import landing_error, practice, pyramid_error
-from kinema.nn.scene_repaint import centred, whole_middle
+from kinema.nn.registration import centred, landing_error, practice, pyramid_error, whole_middle
 
 SIZE = (16, 16)
 SMALL = {"width": 8, "features": 8, "hidden": 16}
@@ -384,7 +383,7 @@ def test_what_is_repainted_comes_between_the_warp_and_the_background():
     torch.nn.init.normal_(model.repaint.painted.weight, std=2.0)
     theta = model.transformation(x, y)
     warped = model.warp(z, theta)
-    expected = model.repaint(z.sum(1), warped.sum(1), model.outline(z), theta)
+    expected = model.repaint(z.sum(1), warped.sum(1), theta)
     assert not torch.allclose(expected, warped.sum(1), atol=1e-3)
     torch.testing.assert_close(model.move(z, theta)[:, 0], expected)
     shown = model.render(expected[:, None], model.encode_background(y)).clamp(0, 1)

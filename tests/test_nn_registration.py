@@ -2,11 +2,24 @@
 
 import math
 
+import pytest
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from kinema.maths import affine
-from kinema.nn.registration import about, centre, crop, landing_error, local, practice, pyramid_error
+from kinema.nn.registration import (
+    about,
+    centre,
+    centred,
+    congealed,
+    crop,
+    displacement,
+    landing_error,
+    local,
+    practice,
+    pyramid_error,
+    whole_middle,
+)
 
 
 def spot(x, y, side=32, width=0.15):
@@ -20,6 +33,65 @@ def test_the_centre_is_where_the_spot_is():
     x, y = torch.tensor([0.0, 0.4, -0.3]), torch.tensor([0.1, -0.2, 0.3])
     torch.testing.assert_close(centre(spot(x, y)), torch.stack([x, y], 1), atol=2e-3, rtol=0)
     torch.testing.assert_close(centre(torch.zeros(1, 1, 8, 8)), torch.zeros(1, 2))
+
+
+def test_a_whole_middle_can_be_brought_to_the_canvass_without_a_blur():
+    outline = torch.zeros(1, 1, 20, 16)
+    outline[..., 2:6, 9:14] = 1
+    middle = whole_middle(outline.requires_grad_())
+    torch.testing.assert_close(middle, torch.tensor([[4 * 2 / 16, -6 * 2 / 20]]))
+    assert not middle.requires_grad
+    picture = torch.rand(1, 1, 20, 16)
+    torch.testing.assert_close(centred(picture, middle)[..., 6:, :12], picture[..., :14, 4:], atol=1e-5, rtol=0)
+
+
+def somebody(count=1, height=20, width=16):
+    """Pictures of two channels, something in their middle that is unlike itself anywhere else."""
+    z = torch.zeros(count, 2, height, width)
+    z[..., 8:13, 6:10] = torch.randn(count, 2, 5, 4, generator=torch.Generator().manual_seed(1))
+    return z
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -5), (-6, 7), (5, 2)])
+def test_a_displacement_is_what_a_search_finds(shift):
+    """The least sum of squares of all shifts, one by one, with noise on the second; to the edges, not around them."""
+    first = somebody(3)
+    second = first.roll((shift[1], shift[0]), (2, 3))
+    second = second + 0.3 * torch.randn(second.shape, generator=torch.Generator().manual_seed(2))
+    errors = {
+        (x, y): (first.roll((y, x), (2, 3)) - second).square().sum((1, 2, 3))
+        for x in range(-6, 7)
+        for y in range(-8, 8)
+    }
+    best = torch.stack(list(errors.values())).argmin(0)
+    expected = torch.tensor([list(errors)[k] for k in best], dtype=torch.float32)
+    found = affine.shift_to_pixels(displacement(first, second), 20, 16)
+    torch.testing.assert_close(found, expected)
+    assert (found == torch.tensor(shift)).all()
+    assert torch.equal(displacement(first[:1], second), displacement(first[:1].expand(3, -1, -1, -1), second))
+    assert not displacement(torch.zeros_like(first), second).any(), "nobody is moved nowhere"
+
+
+def test_a_body_is_registered_whatever_an_arm_does():
+    """Its middle follows the arm; where the first picture meets the second best, most of it meets."""
+    body = 0.5 + torch.rand(1, 2, 20, 16, generator=torch.Generator().manual_seed(3))
+    body[..., :6, :] = body[..., 15:, :] = body[..., :4] = body[..., 11:] = 0
+    still, raised = body.clone(), body.clone()
+    still[..., 10:12, 11:15] = 0.6
+    raised[..., 1:6, 9:11] = 0.6
+    assert (centre(still[:, 1:]) - centre(raised[:, 1:])).abs().max() > 1 / 16
+    assert not displacement(still, raised).any()
+
+
+def test_congealing_brings_pictures_to_meet():
+    """One picture, moved by random whole pixels: brought together, all are alike, and so is their mean."""
+    shifts = torch.randint(-2, 3, (150, 2), generator=torch.Generator().manual_seed(4)).tolist()
+    one = somebody()
+    maps = torch.cat([one.roll(shift, (2, 3)) for shift in shifts])
+    placed, mean = congealed(maps)
+    torch.testing.assert_close(placed, placed[:1].expand_as(placed), atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean, placed[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(placed[0].abs().sum(), one.abs().sum())
 
 
 def test_a_crop_is_what_grid_sample_shows_of_that_square():

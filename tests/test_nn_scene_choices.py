@@ -99,24 +99,39 @@ def test_an_arm_before_the_body_is_seen_by_its_colour_alone():
     outline = blots(4, 0)
     one, other = (worn(outline, torch.rand_like(outline)) for _ in range(2))
     shown = [Views((outline, outline), (one, second), (outline, outline), None) for second in (one, other)]
-    blind, seeing = centred(), posed()
+    blind, seeing = centred(), posed(parts=3)
     for head in (blind.head, seeing.head):
         torch.nn.init.normal_(head.last.weight, std=0.3)
     torch.testing.assert_close(*(blind(views) for views in shown))
     first, second = (seeing(views) for views in shown)
     assert (first - second).abs().max() > 0.01
-    assert (first[:, 0] - first[:, 1]).abs().max() > 0.01, "each part has a matrix of its own"
+    assert (first[:, 1] - first[:, 2]).abs().max() > 0.01, "each part has a matrix of its own"
 
 
-def test_poses_begin_by_leading_from_one_middle_to_the_other_and_codes_do_not_learn():
+@pytest.mark.parametrize("parts", [1, 3])
+def test_poses_begin_by_leading_from_body_to_body_and_codes_do_not_learn(parts):
     outline = blots(8, 0)
-    truth, at, _ = practice(outline, 0.0)
+    shift = torch.tensor([[3, -2], [0, 0], [5, 1], [-4, 2], [1, 0], [0, -1], [-2, -2], [2, 6]])
     code = worn(outline, 0.5).requires_grad_()
-    moved = affine.warp(code[:, 0], truth)
-    theta = posed()(Views((outline, outline), (code, moved[:, None]), (outline, moved[:, 1:]), None))
-    assert landing_error(theta, truth, at).max() < 2e-3
+    moved = torch.stack([z.roll((y, x), (1, 2)) for z, (x, y) in zip(code[:, 0].detach(), shift.tolist(), strict=True)])
+    theta = posed(parts)(Views((outline, outline), (code, moved[:, None]), (outline, moved[:, 1:]), None))
+    there = affine.from_parts(torch.zeros(8), -affine.shift_to_canvas(shift.float(), 32, 32))
+    torch.testing.assert_close(theta, there[:, None].expand(-1, parts, -1, -1))
     theta.sum().backward()
     assert code.grad is None
+
+
+def test_of_several_parts_the_first_is_the_body_that_registration_moves():
+    """It neither turns nor learns; what is read is of the others, and of one part, of that."""
+    outline = blots(4, 0)
+    for parts, body in ((1, False), (3, True)):
+        head = posed(parts)
+        torch.nn.init.normal_(head.head.last.weight, std=0.3)
+        code = worn(outline, 0.5)
+        theta = head(Views((outline, outline), (code, code), (outline, outline), None))
+        still = theta[:, 0] == affine.identity(4)
+        assert still.all() == body
+        assert (theta[:, 1:] != affine.identity(4, 1)).any() == body
 
 
 def test_poses_do_not_depend_on_where_the_character_stands():

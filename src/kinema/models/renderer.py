@@ -139,8 +139,7 @@ class Renderer(nn.Module):
         warped = self.warp(character, theta)
         if self.repaint is None:
             return warped
-        outline = self.outline(character).float()
-        return self.repaint(character.sum(1), warped.sum(1), outline, theta.float())[:, None]
+        return self.repaint(character.sum(1), warped.sum(1), theta.float())[:, None]
 
     def render(
         self, character: Float[Tensor, "B K C h w"], background: Float[Tensor, "B c h w"]

@@ -64,7 +64,7 @@ class RendererConfig:
     ours."""
     transformation: str = "features"
     """What T_Z is read from: features, as in the paper, frames, given, which is the true one of the source, or ours:
-    centred, outlines cropped about their middles, or posed, whole codes cropped so."""
+    centred, outlines cropped about their middles, or posed, whole codes cropped about the same place of the body."""
     field: float = 0.5
     """Share of the canvas that such a crop spans."""
     looks: int = 1
@@ -84,7 +84,8 @@ class RendererConfig:
     backwards: bool = False
     """Whether each pair is also learned from its second frame to its first, whose codes are there already. Ours."""
     parts: int = 1
-    """Affine parts with soft masks. 1 is the paper's; more are ours."""
+    """Affine parts with soft masks. 1 is the paper's; more are ours. Of several, with posed, the first is the body, which is
+    moved by whole places."""
     repaint: int = 0
     """Rank of a linear map that paints on the character after it was moved, whose gains are told how its parts were
     moved; 0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""

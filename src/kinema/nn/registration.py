@@ -15,6 +15,10 @@ from kinema.maths import affine
 COARSER = (1, 2, 4, 8)
 """Sides of the squares whose means are compared, in places of a map."""
 LEAST = 1e-6
+ROUNDS = 3
+"""Of bringing maps to meet their mean."""
+SOME = 64
+"""Maps of which the transforms are held at once."""
 SEEN = 0.002
 """Share of the canvas that must be covered for a character to count as seen."""
 NEAR = 0.3
@@ -32,6 +36,45 @@ def centre(outline: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 2"]:
     x, y = ((2 * torch.arange(n, device=weight.device, dtype=weight.dtype) + 1) / n - 1 for n in (width, height))
     total = weight.sum((1, 2)).clamp_min(LEAST)
     return torch.stack([weight.sum(1) @ x, weight.sum(2) @ y], 1) / total[:, None]
+
+
+def whole_middle(outline: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 2"]:
+    """The middle of an outline, which does not learn from it, to whole places from the canvas's middle, so that moving
+    it there blurs nothing."""
+    height, width = outline.shape[-2:]
+    place = affine.shift_to_pixels(centre(outline.detach()), height, width).round()
+    return affine.shift_to_canvas(place, height, width)
+
+
+@torch.no_grad()
+def displacement(first: Float[Tensor, "#B C H W"], second: Float[Tensor, "#B C H W"]) -> Float[Tensor, "B 2"]:
+    """How far the first maps have to be moved to meet the second best, in canvas units, by whole places.
+
+    The greatest sum of products at one shift for all channels, which is the least sum of squares where nothing leaves
+    the canvas; all shifts at once by Fourier transforms of twice the sides. What does not change its pose, most of a
+    body, settles it, whatever a limb does; a middle goes along with the limb.
+    """
+    height, width = first.shape[-2:]
+    sides = (2 * height, 2 * width)
+    one, two = (torch.fft.rfft2(maps.float(), s=sides) for maps in (first, second))
+    best = torch.fft.irfft2((one.conj() * two).sum(1), s=sides).flatten(1).argmax(1)
+    shift = torch.stack([best % sides[1], best // sides[1]], 1)
+    size = torch.tensor([width, height], device=shift.device)
+    return affine.shift_to_canvas(torch.where(shift >= size, shift - 2 * size, shift).float(), height, width)
+
+
+def centred(maps: Float[Tensor, "B C H W"], place: Float[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
+    """Maps, that place brought to the canvas's middle."""
+    return affine.warp(maps, affine.from_parts(place.new_zeros(len(place)), place))
+
+
+def congealed(maps: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "C H W"]]:
+    """Maps, each moved by whole places to where it meets the mean of all best, and that mean; a few rounds of it
+    (congealing: Learned-Miller 2006)."""
+    for _ in range(ROUNDS):
+        mean = maps.mean(0, keepdim=True)
+        maps = torch.cat([centred(some, displacement(mean, some)) for some in maps.split(SOME)])
+    return maps, maps.mean(0)
 
 
 def crop(

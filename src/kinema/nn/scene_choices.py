@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from kinema.errors import ConfigError
 from kinema.maths import affine
-from kinema.nn.registration import about, centre, crop
+from kinema.nn.registration import about, centre, crop, displacement, whole_middle
 from kinema.nn.scene import AffineHead, SceneDecoder, SceneEncoder
 from kinema.nn.scene_pixels import COLOURS, PixelDecoder, PixelEncoder
 
@@ -125,24 +125,31 @@ class Centred(Transformation):
 
 
 class Posed(Transformation):
-    """T_Z of both codes, colours and all, each cropped about its own middle: ours.
+    """T_Z of both codes, colours and all, cropped about the same place of the body: ours.
 
-    An arm before a body is in no outline. What is read differs from part to part. The codes do not learn from it.
+    An arm before a body is in no outline. The body goes where the first code meets the second best, by whole places.
+    Of several parts the first is the body, and the network reads what the others do; of one part, what that does
+    besides. The codes do not learn from being read.
     """
 
     def __init__(self, made_for: Reading) -> None:
         super().__init__()
         m = made_for
-        self.head = AffineHead(m.channels * FINE**2, m.hidden, m.parts, CROP, m.freedom)
+        self.bodies = int(m.parts > 1)
+        self.head = AffineHead(m.channels * FINE**2, m.hidden, m.parts - self.bodies, CROP, m.freedom)
         self.field = m.field
 
     def forward(self, pair: Views) -> Float[Tensor, "B K 2 3"]:
-        middles = [centre(outline.detach().sum(1, keepdim=True)) for outline in pair.outlines]
+        codes = [code.detach().sum(1) for code in pair.characters]
+        first = whole_middle(pair.outlines[0].sum(1, keepdim=True))
+        middles = first, first + displacement(*codes)
         crops = (
-            functional.pixel_unshuffle(crop(code.detach().sum(1), at, self.field, FINE * CROP), FINE)
-            for code, at in zip(pair.characters, middles, strict=True)
+            functional.pixel_unshuffle(crop(code, at, self.field, FINE * CROP), FINE)
+            for code, at in zip(codes, middles, strict=True)
         )
-        return about(self.head(*crops), *middles)
+        found = self.head(*crops)
+        body = affine.identity(len(found), self.bodies, device=found.device)
+        return about(torch.cat([body, found], 1), *middles)
 
 
 class Given(Transformation):

@@ -8,7 +8,9 @@ parts move beyond the movement that they share. Where they share all of it, noth
 
 The map leads between coordinates, not pixels: any character is nearly a sum of some that training has seen, and their
 span has a tenth of the dimensions. An orthonormal basis of it leaves distances as they are; with even scales for all
-coordinates, as components of unit variance have, the map takes twice the steps (docs/papers/renderer.md).
+coordinates, as components of unit variance have, the map takes twice the steps. Characters are compared from the place
+where they meet the mean of all best, not from their own middles: these differ by a pixel or two with hair and arms, and
+then so does what is learned (docs/papers/renderer.md).
 """
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from kinema.errors import ConfigError
 from kinema.maths import affine
-from kinema.nn.registration import centre, local
+from kinema.nn.registration import centred, congealed, displacement, local, whole_middle
 from kinema.nn.scene import SLOPE
 from kinema.nn.scene_pixels import bounded
 
@@ -36,6 +38,8 @@ class Repaint(nn.Module):
     """The characters that were met, as they are; once there are enough, an orthonormal basis of their span."""
     met: Tensor
     """How many there are."""
+    usual: Tensor
+    """Their mean, once there are enough; where it meets a character best is the place from which that is seen."""
 
     def __init__(self, channels: int, parts: int, rank: int, components: int, size: tuple[int, int]) -> None:
         """`channels` of a code as large as `size`, `rank` of the map, `components` that it knows a code by.
@@ -48,6 +52,7 @@ class Repaint(nn.Module):
         super().__init__()
         self.register_buffer("components", torch.zeros(components, count))
         self.register_buffer("met", torch.tensor(0))
+        self.register_buffer("usual", torch.zeros(channels, *size))
         self.features, self.painted = nn.Linear(components, rank), nn.Linear(rank, components, bias=False)
         nn.init.zeros_(self.painted.weight)
         self.gains = nn.Sequential(
@@ -66,58 +71,35 @@ class Repaint(nn.Module):
         self.components[met : met + len(more)] = more
         self.met += len(more)
         if len(more) and met + len(more) == count:
-            self.components.copy_(torch.linalg.qr(self.components.mT)[0].mT)
+            placed, usual = congealed(self.components.view(-1, *self.usual.shape))
+            self.usual.copy_(usual)
+            self.components.copy_(torch.linalg.qr(placed.flatten(1).mT)[0].mT)
         return met + len(more) == count
 
     def forward(
-        self,
-        character: Float[Tensor, "B C H W"],
-        moved: Float[Tensor, "B C H W"],
-        outline: Float[Tensor, "B 1 H W"],
-        theta: Float[Tensor, "B K 2 3"],
+        self, character: Float[Tensor, "B C H W"], moved: Float[Tensor, "B C H W"], theta: Float[Tensor, "B K 2 3"]
     ) -> Float[Tensor, "B C H W"]:
-        """`moved`, painted on. `character` and its `outline` are from before the movement."""
-        first = whole_middle(outline)
+        """`moved`, painted on. `character` is from before the movement."""
+        first = displacement(self.usual[None], character)
         theta = undoable(theta)
-        back = affine.invert(theta.mean(1))
+        back = affine.invert(theta[:, 0])
         second = (back[..., :2] @ first[..., None])[..., 0] + back[..., 2]
         about = local(theta, first, second)
-        shared = affine.similarity(about.mean(1))
-        # What the parts do before the movement that all share.
+        shared = affine.similarity(about[:, 0])
+        # What the parts do before the movement that the first makes.
         own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
         told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
         gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
         here = centred(character, first).flatten(1) @ self.components.mT
         known = self.met == len(self.components)
         painted = (known * self.painted(gains * self.features(here)) @ self.components).view_as(moved)
-        there = affine.compose(shared, translation(-second))
+        there = affine.compose(shared, affine.from_parts(second.new_zeros(len(second)), -second))
         return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
 
 
 def undoable(theta: Float[Tensor, "B K 2 3"]) -> Float[Tensor, "B K 2 3"]:
-    """The matrices, and the identity for all parts, of which nothing is painted, where what they share has no inverse:
-    a mirror, or everybody shrunk to a line."""
-    mean = theta.mean(1)
-    least = affine.parts(torch.stack([mean, affine.similarity(mean)]))[2].amin((0, 2))
+    """The matrices, and the identity for all parts, of which nothing is painted, where the first has no inverse: a
+    mirror, or everybody shrunk to a line."""
+    first = theta[:, 0]
+    least = affine.parts(torch.stack([first, affine.similarity(first)]))[2].amin((0, 2))
     return torch.where((least > LEAST)[:, None, None, None], theta, affine.identity(1, 1, device=theta.device))
-
-
-def whole_middle(outline: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 2"]:
-    """The middle of an outline, which does not learn from it, to whole pixels."""
-    return whole_pixels(centre(outline.detach()), *outline.shape[-2:])
-
-
-def centred(character: Float[Tensor, "B C H W"], middle: Float[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
-    """A character, that place in the canvas's middle."""
-    return affine.warp(character, translation(middle))
-
-
-def whole_pixels(place: Float[Tensor, "B 2"], height: int, width: int) -> Float[Tensor, "B 2"]:
-    """The nearest place that is a whole number of pixels from the canvas's middle, so that moving it there blurs
-    nothing."""
-    return affine.shift_to_canvas(affine.shift_to_pixels(place, height, width).round(), height, width)
-
-
-def translation(shift: Float[Tensor, "B 2"]) -> Float[Tensor, "B 2 3"]:
-    """The transformation that shows a place, so far from the canvas's middle, in the middle."""
-    return affine.from_parts(shift.new_zeros(len(shift)), shift)
