@@ -68,6 +68,7 @@ def test_it_knows_whom_it_has_met():
     A stranger is none. It does not matter where they stood.
     """
     network, z, shift = made(), code(KNOWN + 1), (3, -2)
+    z[::2, :, 3:10, 5:8] = 0.05  # every second one raises an arm, with which its middle goes along
     first, stranger = z[:KNOWN], z[KNOWN:]
     elsewhere = first.roll(shift, (2, 3))
     assert network.meet(elsewhere, elsewhere[:, 3:])
@@ -93,6 +94,20 @@ def test_until_it_has_met_enough_nothing_is_painted():
     assert torch.equal(network.components, known), "whoever comes later changes nothing"
 
 
+@pytest.mark.parametrize("shear", [0.0, 0.3])
+def test_what_is_painted_stands_where_the_body_stands(shear):
+    """Whatever limbs do: a picture from the span, about the place to which the body is moved. A shear, which is no
+    turn, shift or scale, leads that place elsewhere and is not done to what is painted."""
+    network, z, theta = speaking(parts=3), code(), movements(parts=3)
+    first = displacement(network.usual[None], z)
+    second = first + affine.shift_to_canvas(torch.tensor([3.0, -2.0]), SIDE, SIDE)
+    linear = torch.tensor([[1.0, shear], [shear, 1.0]])
+    theta[:, 0] = torch.cat([linear.expand(2, -1, -1), (first - second @ linear)[..., None]], -1)
+    seen = centred(painted(network, z, theta), second).flatten(1)
+    assert seen.norm() > 1e-2
+    torch.testing.assert_close(seen @ network.components.mT @ network.components, seen, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("parts", [1, 4])
 def test_nothing_is_painted_where_all_parts_share_a_movement(parts):
     """A turn, a shift and a scale of everybody is no change of pose, and no movement is none."""
@@ -103,11 +118,13 @@ def test_nothing_is_painted_where_all_parts_share_a_movement(parts):
 
 
 @pytest.mark.parametrize("matrix", [[[-1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]]])
-def test_nothing_is_painted_where_what_parts_share_cannot_be_undone(matrix):
-    """A mirror, a point, a line: of one character of two, and the other is painted on as ever."""
+def test_nothing_is_painted_where_what_the_body_does_cannot_be_undone(matrix):
+    """A mirror, a point, a line: of one character of two, and the other is painted on as ever, be its limb a line."""
     network, z, theta = speaking(), code(), movements()
+    theta[1, 1, :, :2] = torch.tensor(matrix)
     alone = painted(network, z, theta)[1]
-    theta[0, :, :, :2] = torch.tensor(matrix)
+    assert alone.abs().max() > 1e-3
+    theta[0, 0, :, :2] = torch.tensor(matrix)
     drawn = painted(network, z, theta)
     torch.testing.assert_close(drawn[0], torch.zeros_like(drawn[0]), atol=1e-6, rtol=0)
     torch.testing.assert_close(drawn[1], alone)

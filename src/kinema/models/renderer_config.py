@@ -84,7 +84,7 @@ class RendererConfig:
     backwards: bool = False
     """Whether each pair is also learned from its second frame to its first, whose codes are there already. Ours."""
     parts: int = 1
-    """Affine parts with soft masks. 1 is the paper's; more are ours. Of several, with posed, the first is the body, which is
+    """Affine parts with soft masks. 1 is the paper's; more are ours. Of several, with posed, the first is the body,
     moved by whole places."""
     repaint: int = 0
     """Rank of a linear map that paints on the character after it was moved, whose gains are told how its parts were
