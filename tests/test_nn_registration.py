@@ -35,7 +35,7 @@ def test_the_centre_is_where_the_spot_is():
     torch.testing.assert_close(centre(torch.zeros(1, 1, 8, 8)), torch.zeros(1, 2))
 
 
-def test_a_whole_middle_can_be_brought_to_the_canvass_without_a_blur():
+def test_bringing_a_whole_middle_to_that_of_the_canvas_blurs_nothing():
     outline = torch.zeros(1, 1, 20, 16)
     outline[..., 2:6, 9:14] = 1
     middle = whole_middle(outline.requires_grad_())

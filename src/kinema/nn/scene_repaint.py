@@ -4,7 +4,7 @@ A limb that swings forward shows its other side, and bares what no frame has sho
 place; what it looks like there is learned. From one pose to another a picture of who wears what is nearly linear: a
 sleeve becomes that sleeve elsewhere, whoever wears it. So features of the picture, each with a gain, are painted back
 (a bilinear map of low rank: Tenenbaum and Freeman 2000; Memisevic and Hinton 2010), and the gains are read from how the
-parts move beyond the movement that they share. Where they share all of it, nothing is painted.
+parts move beyond what the first of them, the body, does. Where all do the same, nothing is painted.
 
 The map leads between coordinates, not pixels: any character is nearly a sum of some that training has seen, and their
 span has a tenth of the dimensions. An orthonormal basis of it leaves distances as they are; with even scales for all
