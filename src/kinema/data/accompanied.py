@@ -17,7 +17,7 @@ from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
 
 
-def same_content(source: Source) -> Int[Tensor, " N"]:
+def same_content(source: Source | Relabelled) -> Int[Tensor, " N"]:
     """A number for each clip, the same where identity and all content factors are: what a swap keeps."""
     rows = [source.identity.cpu(), *(source.labels[name].cpu() for name in source.content)]
     return torch.stack(rows, 1).unique(dim=0, return_inverse=True)[1]

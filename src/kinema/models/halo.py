@@ -21,19 +21,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from kinema.clip import ClipBatch
-from kinema.data.accompanied import Accompanied, same_content
-from kinema.data.coordinates import CoordinateBatch, CoordinateSource
-from kinema.data.relabelled import Relabelled
-from kinema.data.source import Source
-from kinema.data.windows import WindowSource
+from kinema.data.coordinates import CoordinateBatch
 from kinema.errors import ConfigError
 from kinema.maths import hamiltonian
 from kinema.maths.gaussian import Gaussian, negative_log_likelihood
 from kinema.models.base import Domain, Losses
 from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
+from kinema.models.halo_preparing import Preparing
 from kinema.nn.blend import towards_another
-from kinema.nn.coordinates import EACH, MOST, Coordinates
 from kinema.nn.density import Density, Parts
 from kinema.nn.found_actions import FoundActions
 from kinema.nn.networks import NETWORKS, Shape
@@ -51,7 +47,7 @@ class Posterior:
     momentum: Gaussian
 
 
-class Halo(Drawing):
+class Halo(Drawing, Preparing):
     """The model and its ELBO. Frames are float32 in [0, 1], (B, T, C, H, W); times are in frames, float64."""
 
     def __init__(self, config: HaloConfig, domain: Domain) -> None:
@@ -89,6 +85,9 @@ class Halo(Drawing):
             components=config.components,
             rank=config.rank,
             asked=config.asked,
+            views=config.views,
+            period=config.period,
+            noise=config.content_noise,
         )
         networks = NETWORKS[config.network](shape)
         self.encoder, self.decoder, self.coordinates = networks.encoder, networks.decoder, networks.coordinates
@@ -237,31 +236,6 @@ class Halo(Drawing):
         return self.decode(self.content(h).mean, self.flow(self.mean_state(h, 0, action), times))
 
     # --- learning --------------------------------------------------------------------------------------------------
-
-    def fit(self, source: Source) -> None:
-        """Find the actions of the training clips, where labels are not used, and take the principal components of
-        their frames, where the networks know frames by these."""
-        if self.found is not None:
-            self.found.fit(source)
-        if isinstance(self.coordinates, Coordinates):
-            generator = torch.Generator().manual_seed(0)
-            frames = min(MOST, EACH * self.coordinates.count)
-            clips = torch.randint(len(source), (frames,), generator=generator)
-            counts = source.frame_counts().cpu()[clips]
-            steps = (torch.rand(frames, generator=generator) * counts).long()[:, None]
-            parts = zip(clips.split(64), steps.split(64), strict=True)
-            seen = torch.cat([source.frames(*part)[:, 0].cpu() for part in parts])
-            self.coordinates.fit(seen.float() / 255)
-
-    def prepared(self, source: Source) -> WindowSource:
-        """The source as training wants it: with labels that were found, coordinates, clips to read the content from."""
-        seen = self.relabelled(source)
-        shown = CoordinateSource(seen, self.known) if isinstance(self.coordinates, Coordinates) else seen
-        return Accompanied(shown, same_content(source)) if self.config.content_elsewhere else shown
-
-    def relabelled(self, source: Source) -> Source | Relabelled:
-        """The source with found actions in the place of labels, where there are any."""
-        return source if self.found is None else Relabelled(source, "action", self.found.of(source))
 
     def anneal(self, share: float) -> None:
         """The settings of a moment of training, of which `share` is done."""

@@ -32,8 +32,9 @@ class HaloConfig:
     false: the frequencies are learned, as in the paper."""
     network: str = "compact"
     """compact (convolutions), dense (small pictures of figures in one place), basis (the same, in principal components
-    of the training frames: fastest), bilinear (in these too, appearance carried: for strangers), paper (supplement,
-    tables 3-5) or paper-mnist (tables 6-8)."""
+    of the training frames: fastest), bilinear (in these too, appearance carried: for strangers), posed (a map of
+    appearance for each pose of clips of one known cycle, fitted at once: best for strangers), paper (supplement, tables
+    3-5) or paper-mnist (tables 6-8)."""
     width: int = 32
     """Channels of the compact network's first convolution."""
     features: int = 256
@@ -44,7 +45,10 @@ class HaloConfig:
     """Numbers that the gains of the bilinear network know of an appearance, such as which way a figure looks, so that
     they cannot learn clothes by heart; 0: on the way out none, on the way in all."""
     components: int = 384
-    """Principal components that the basis network knows frames by."""
+    """Principal components that the basis, bilinear and posed networks know frames by."""
+    views: int = 1
+    """Ways in which content is seen, such as from the left, that the posed network has maps for; they are found from
+    the training clips. Several take as many numbers of the content."""
     paints: int = 16
     """Colours that the compact decoder mixes."""
     window: int = 2
@@ -53,7 +57,8 @@ class HaloConfig:
     """Frames, drawn at random, that the content is read from in training; 0: the whole clip, as in the paper."""
     content_noise: float = 0.0
     """Standard deviation of noise, on the scale [0, 1], in every coordinate of the frames that the content is read from
-    in training: what is read then stands firm, as in ridge regression, for strangers too. 0: none, as in the paper."""
+    in training: what is read then stands firm, as in ridge regression, for strangers too; the posed network's maps are
+    fitted with it. 0: none, as in the paper."""
     content_elsewhere: bool = False
     """Whether the content is read, in training, from any clip of the same person and view, which the data must tell:
     nothing of what this one does is then in it. Not the paper's; false: from the clip itself."""
@@ -94,7 +99,7 @@ class HaloConfig:
         return self.conditional or self.found_actions > 0
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "d", "content", "width", "features", "rank", "components", "paints", "window"):
+        for name in ("blocks", "d", "content", "width", "features", "rank", "components", "views", "paints", "window"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}; at least 1 is needed")
         if self.found_actions < 0:

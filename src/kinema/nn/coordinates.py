@@ -21,7 +21,12 @@ MOST, EACH = 4096, 4
 
 
 class Coordinates(nn.Module):
-    """mean + sum_i c_i component_i, components orthonormal; buffers, saved with the model."""
+    """mean + sum_i c_i component_i, components orthonormal; buffers, saved with the model.
+
+    With `apart` every channel is a picture of its own, with the same mean and components: what moves moves alike in
+    all of them, and colours that training has not seen are none the farther. A frame's coordinates are then those of
+    its channels, one after the other.
+    """
 
     mean: Tensor
     components: Tensor
@@ -29,21 +34,22 @@ class Coordinates(nn.Module):
     least: Tensor
     """The brightest channel of the darkest pixel that is not black, in training; 0 where no pixel is black."""
 
-    def __init__(self, shape: tuple[int, int, int], count: int) -> None:
-        """`count` components of frames (C, H, W)."""
+    def __init__(self, shape: tuple[int, int, int], count: int, apart: bool = False) -> None:
+        """`count` components of frames (C, H, W), or of channels (H, W)."""
         super().__init__()
-        size = math.prod(shape)
-        self.shape, self.count = shape, count
+        self.channels = shape[0] if apart else 1
+        size = math.prod(shape) // self.channels
+        self.shape, self.count = shape, count * self.channels
         # Before `fit`, some of the pixels.
         self.register_buffer("mean", torch.full((size,), 0.5))
         self.register_buffer("components", functional.one_hot(torch.linspace(0, size - 1, count).long(), size).float())
-        self.register_buffer("spread", torch.ones(count))
+        self.register_buffer("spread", torch.ones(self.count))
         self.register_buffer("least", torch.tensor(0.0))
 
     @torch.no_grad()
     def fit(self, frames: Float[Tensor, "N C H W"]) -> None:
         """Take the principal components of these frames, those of greatest variance; fewer frames leave zeros."""
-        x = frames.flatten(1)
+        x = frames.flatten(1).unflatten(1, (self.channels, -1)).flatten(0, 1)
         self.mean.copy_(x.mean(0))
         brightest = frames.amax(1)
         drawn = brightest[brightest > 0]
@@ -51,24 +57,25 @@ class Coordinates(nn.Module):
         apart = (x - self.mean).double()
         few = len(apart) <= apart.shape[1]  # the smaller of the two matrices has the same eigenvalues
         values, vectors = torch.linalg.eigh(apart @ apart.mT if few else apart.mT @ apart)
-        known = int((values > 1e-9 * values[-1]).sum().clamp(max=self.count))
+        known = int((values > 1e-9 * values[-1]).sum().clamp(max=len(self.components)))
         values, vectors = values.flip(0)[:known], vectors.flip(1)[:, :known]
         self.components.zero_()
         self.spread.fill_(1.0)
         self.components[:known] = (apart.mT @ vectors / values.sqrt() if few else vectors).mT
-        self.spread[:known] = (values / len(x)).sqrt()
+        self.spread.view(self.channels, -1)[:, :known] = (values / len(x)).sqrt().float()
 
     def enter(self, frames: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B n"]:
         """The coordinates of frames, and last the length of what lies outside."""
-        apart = frames.flatten(-3) - self.mean
-        known = apart @ self.components.mT
-        outside = (apart.square().sum(-1) - known.square().sum(-1)).clamp(min=0).sqrt()
+        apart = frames.flatten(-3).unflatten(-1, (self.channels, -1)) - self.mean
+        known = (apart @ self.components.mT).flatten(-2)
+        outside = (apart.square().sum((-2, -1)) - known.square().sum(-1)).clamp(min=0).sqrt()
         return torch.cat([known, outside[..., None]], dim=-1)
 
     def leave(self, coordinates: Float[Tensor, "*B n"]) -> Float[Tensor, "*B C H W"]:
         """The frames at these coordinates, which the last one has no part in, cut to [0, 1]; what is nearer to black
         than to the darkest pixel drawn is black."""
-        frames = (self.mean + coordinates[..., :-1] @ self.components).clamp(0, 1).unflatten(-1, self.shape)
+        known = coordinates[..., :-1].unflatten(-1, (self.channels, -1))
+        frames = (self.mean + known @ self.components).clamp(0, 1).flatten(-2).unflatten(-1, self.shape)
         return frames * (frames.amax(-3, keepdim=True) >= self.least / 2)
 
     def middle(self, known: Float[Tensor, "B T n"]) -> Float[Tensor, "B n"]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from kinema.errors import ConfigError
-from kinema.nn import basis, bilinear, compact, dense, paper
+from kinema.nn import basis, bilinear, compact, dense, paper, posed
 from kinema.nn.coordinates import Coordinates, Plain
 from kinema.nn.heads import ActionHead
+from kinema.nn.poses import Poses
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Shape:
     components: int = 0
     rank: int = 0
     asked: int = 0
+    views: int = 1
+    period: float = 0.0
+    noise: float = 0.0
 
     @property
     def state(self) -> int:
@@ -109,6 +113,34 @@ def build_bilinear(s: Shape) -> Networks:
     )
 
 
+def build_posed(s: Shape) -> Networks:
+    """Raises ConfigError where poses cannot be told apart by an action and a step of its cycle."""
+    sides = s.views if s.views > 1 else 0
+    factors, left = divmod(s.content - sides, s.channels)
+    needs = {
+        "one action at a time (model.conditional, or model.found_actions that every content does)": s.conditional,
+        f"model.period in whole frames, not {s.period}": s.period >= 1 and s.period == int(s.period),
+        f"model.content {sides} (views) more than a multiple of {s.channels} (channels), not {s.content}": (
+            factors >= 1 and left == 0
+        ),
+        "model.content_noise above 0, the noise that its maps are fitted with": s.noise > 0,
+    }
+    for need, met in needs.items():
+        if not met:
+            raise ConfigError(f"model.network posed needs {need}")
+    h, coordinates = s.features, Coordinates((s.channels, *s.size), s.components, apart=True)
+    poses = Poses(s.components, s.operators, s.views, int(s.period), factors, s.noise)
+    return Networks(
+        encoder=posed.Encoder(coordinates, 2 * h, h),
+        content=posed.Content(poses, h),
+        position=bilinear.Beside(h, compact.Position(h, s.state, s.conditions)),
+        momentum=bilinear.Beside(h, compact.Momentum(h, s.state, s.conditions, s.window)),
+        decoder=posed.Decoder(poses, h, (s.operators, s.d)),
+        action=bilinear.Beside(h, ActionHead(h, h, s.actions)),
+        coordinates=coordinates,
+    )
+
+
 def build_paper(s: Shape) -> Networks:
     h, v = s.features, s.features // 4
     return Networks(
@@ -138,6 +170,7 @@ NETWORKS: dict[str, Callable[[Shape], Networks]] = {
     "dense": build_dense,
     "basis": build_basis,
     "bilinear": build_bilinear,
+    "posed": build_posed,
     "paper": build_paper,
     "paper-mnist": build_paper_mnist,
 }
