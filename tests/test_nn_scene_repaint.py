@@ -9,7 +9,7 @@ from kinema.maths import affine
 from kinema.nn.registration import about, centre, centred, displacement, whole_middle
 from kinema.nn.scene_repaint import Repaint
 
-SIDE, KNOWN = 24, 12
+SIDE, KNOWN = 24, 4
 
 
 def made(parts=2, channels=4, side=SIDE):
@@ -18,7 +18,7 @@ def made(parts=2, channels=4, side=SIDE):
 
 
 def acquainted(**options):
-    """A network that has met the characters of `code` and ten more, and has learned nothing yet."""
+    """A network that has met the characters of `code` and two more, and has learned nothing yet."""
     network, z = made(**options), code(KNOWN)
     assert network.meet(z, z[:, 3:])
     return network
@@ -63,9 +63,9 @@ def test_what_is_painted_follows_what_each_part_does():
 
 
 def test_it_knows_whom_it_has_met():
-    """Characters, seen from where they meet the usual one, are sums of the components, which are orthonormal.
+    """Their channels, seen from where they meet the usual one, are sums of the components, which are orthonormal.
 
-    A stranger is none. It does not matter where they stood.
+    A stranger's are none. It does not matter where they stood.
     """
     network, z, shift = made(), code(KNOWN + 1), (3, -2)
     z[::2, :, 3:10, 5:8] = 0.05  # every second one raises an arm, with which its middle goes along
@@ -73,12 +73,37 @@ def test_it_knows_whom_it_has_met():
     elsewhere = first.roll(shift, (2, 3))
     assert network.meet(elsewhere, elsewhere[:, 3:])
     basis = network.components.double()
-    torch.testing.assert_close(basis @ basis.mT, torch.eye(KNOWN, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(basis @ basis.mT, torch.eye(4 * KNOWN, dtype=torch.float64), atol=1e-5, rtol=0)
     outside = [
-        (each - each @ basis.mT @ basis).norm(dim=1) / each.norm(dim=1)
-        for each in (centred(x, displacement(network.usual[None], x)).flatten(1).double() for x in (first, stranger))
+        (each - each @ basis.mT @ basis).norm(dim=2) / each.norm(dim=2)
+        for each in (centred(x, displacement(network.usual[None], x)).flatten(2).double() for x in (first, stranger))
     ]
     assert outside[0].max() < 1e-5 < 0.1 < outside[1].min()
+
+
+def test_all_channels_are_changed_by_one_map():
+    """Channels that change places change them in what is painted; one that has a constant of its own keeps that."""
+    network, z, theta = speaking(), code(), movements()
+    order = torch.tensor([2, 0, 1, 3])
+    whole = painted(network, z, theta)
+    # Where characters are met in their order of channels decides where they are seen from.
+    network.usual.copy_(network.usual[order])
+    torch.testing.assert_close(painted(network, z[:, order], theta), whole[:, order], atol=1e-6, rtol=0)
+    network.usual.copy_(network.usual[order.argsort()])
+    with torch.no_grad():
+        network.bias[1] = 1.0
+    other = (painted(network, z, theta) - whole).abs().amax((0, 2, 3))
+    assert other[1] > 1e-3
+    assert not other[[0, 2, 3]].any()
+
+
+def test_it_meets_no_more_than_span_everything():
+    network = Repaint(4, 2, 8, 1000, (6, 6))
+    assert network.count == 9
+    z = torch.rand(12, 4, 6, 6, generator=torch.Generator().manual_seed(3))
+    assert network.meet(z, z[:, 3:])
+    basis = network.components.double()
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(36, dtype=torch.float64), atol=1e-5, rtol=0)
 
 
 def test_until_it_has_met_enough_nothing_is_painted():
@@ -103,7 +128,7 @@ def test_what_is_painted_stands_where_the_body_stands(shear):
     second = first + affine.shift_to_canvas(torch.tensor([3.0, -2.0]), SIDE, SIDE)
     linear = torch.tensor([[1.0, shear], [shear, 1.0]])
     theta[:, 0] = torch.cat([linear.expand(2, -1, -1), (first - second @ linear)[..., None]], -1)
-    seen = centred(painted(network, z, theta), second).flatten(1)
+    seen = centred(painted(network, z, theta), second).flatten(2)
     assert seen.norm() > 1e-2
     torch.testing.assert_close(seen @ network.components.mT @ network.components, seen, atol=1e-5, rtol=0)
 
@@ -163,7 +188,6 @@ def test_a_movement_of_all_on_top_moves_what_is_painted():
 def test_it_is_linear_in_the_character():
     """Of one movement: what the sum of two characters gets is the sum of what each gets, from the same place."""
     network, theta = speaking(), movements()
-    torch.nn.init.zeros_(network.features.bias)
     a, b = code()[:1], code()[1:]
     one, other, both = (painted(network, z, theta[:1]) for z in (a, b, 0.5 * a + b))
     assert one.abs().max() > 1e-3
@@ -193,3 +217,47 @@ def test_every_weight_learns():
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.any(), name
+
+
+def test_a_refit_finds_what_the_examples_were_painted_with():
+    """Nothing was learned, and examples of another network's painting are enough to paint as it does; of movements by
+    whole pixels, which a warp brings back as they were."""
+    teacher, pupil = speaking(), speaking()
+    with torch.no_grad():
+        teacher.painted.weight.mul_(0.05)
+    pupil.load_state_dict(teacher.state_dict())
+    torch.nn.init.zeros_(pupil.painted.weight)
+    z = code(KNOWN)
+
+    def example(seed):
+        generator = torch.Generator().manual_seed(seed)
+        theta = affine.identity(KNOWN, 2).clone()
+        theta[:, 1] += 0.1 * torch.randn(KNOWN, 2, 3, generator=generator)
+        moved = 0.1 * torch.rand(z.shape, generator=generator)
+        return z, moved, theta, teacher(z, moved, theta)
+
+    before, after = example(100), example(101)
+    wrong = (pupil(*before[:3]) - before[3]).norm()
+    pupil.refit(example(seed) for seed in range(40))
+    assert (pupil(*after[:3]) - after[3]).norm() < 0.1 * wrong
+    weights = pupil.painted.weight.clone()
+    pupil.refit(example(seed) for seed in range(0))
+    assert torch.equal(pupil.painted.weight, weights)
+
+
+def test_a_refit_makes_examples_no_worse_than_what_was_learned():
+    """The least squares of any examples, noise among them, are at most those of the weights that were there."""
+    network, z = speaking(), code(KNOWN)
+    with torch.no_grad():
+        network.painted.weight.mul_(0.05)
+    generator = torch.Generator().manual_seed(7)
+    examples = []
+    for _ in range(20):
+        theta = affine.identity(KNOWN, 2).clone()
+        theta[:, 1] += 0.1 * torch.randn(KNOWN, 2, 3, generator=generator)
+        sought = 0.1 * torch.rand(z.shape, generator=generator)
+        examples.append((z, torch.zeros_like(z), theta, sought))
+    error = lambda: sum((network(*each[:3]) - each[3]).square().sum() for each in examples)  # noqa: E731
+    before = error()
+    network.refit(examples)
+    assert error() < before

@@ -89,9 +89,13 @@ class RendererConfig:
     repaint: int = 0
     """Rank of a linear map that paints on the character after it was moved, whose gains are told how its parts were
     moved; 0: none, as in the paper. Ours: what a limb shows where it went to, no warp can know."""
-    components: int = 1024
-    """Characters by which repaint knows all others, as sums of these: the first so many that it sees once `cover` has
-    counted for a while, at three times `settle`; until there are so many nothing is repainted."""
+    components: int = 256
+    """Characters by which repaint knows all others, each channel as a sum of channels of these: the first so many that
+    it sees once `cover` has counted for a while, at three times `settle`; until there are so many nothing is
+    repainted."""
+    refit: int = 0
+    """Training pairs to which the last matrix of repaint is refitted by least squares once training is over; 0: it
+    stays as the steps of the gradient left it. Ours."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -145,6 +149,7 @@ WEIGHTS = (
     "invariance",
     "inverse",
     "repaint",
+    "refit",
     "cover",
     "solo",
     "itself",

@@ -6,19 +6,22 @@ sleeve becomes that sleeve elsewhere, whoever wears it. So features of the pictu
 (a bilinear map of low rank: Tenenbaum and Freeman 2000; Memisevic and Hinton 2010), and the gains are read from how the
 parts move beyond what the first of them, the body, does. Where all do the same, nothing is painted.
 
-The map leads between coordinates, not pixels: any character is nearly a sum of some that training has seen, and their
-span has a tenth of the dimensions. An orthonormal basis of it leaves distances as they are; with even scales for all
-coordinates, as components of unit variance have, the map takes twice the steps. Characters are compared from the place
+The map is one for all channels, as a warp is: a sleeve goes where it goes in any colour. It leads between coordinates,
+not pixels: a channel of any character is nearly a sum of channels that training has seen, whose span has fewer
+dimensions. An orthonormal basis of it leaves distances as they are; with even scales for all coordinates, as
+components of unit variance have, the map takes twice the steps. Characters are compared from the place
 where they meet the mean of all best, not from their own middles: these differ by a pixel or two with hair and arms, and
 then so does what is learned (docs/papers/renderer.md).
 """
+
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kinema.errors import ConfigError
 from kinema.maths import affine
+from kinema.maths.least_squares import LeastSquares
 from kinema.nn.registration import centred, congealed, displacement, local, whole_middle
 from kinema.nn.scene import SLOPE
 from kinema.nn.scene_pixels import bounded
@@ -27,6 +30,8 @@ UNITS = 256
 """Of each of the layers between the matrices and the gains."""
 LOUD = 3.0
 """What the matrices' entries beyond the identity, of which most are below .3, are multiplied by."""
+DAMPING = 0.03
+"""Of the least squares of `refit`: what it costs to leave the weights that were learned."""
 LEAST = 1e-2
 """A movement that shrinks some direction to less is taken for one that cannot be undone."""
 
@@ -35,25 +40,27 @@ class Repaint(nn.Module):
     """A character as it stood and as its parts were moved, to the latter with what is painted on it."""
 
     components: Tensor
-    """The characters that were met, as they are; once there are enough, an orthonormal basis of their span."""
+    """The characters that were met, as they are, channel by channel; once there are enough, an orthonormal basis of
+    their channels' span."""
     met: Tensor
     """How many there are."""
     usual: Tensor
     """Their mean, once there are enough; where it meets a character best is the place from which that is seen."""
 
     def __init__(self, channels: int, parts: int, rank: int, components: int, size: tuple[int, int]) -> None:
-        """`channels` of a code as large as `size`, `rank` of the map, `components` that it knows a code by.
+        """`channels` of a code as large as `size`, `rank` of the map, `components`: characters that it knows a code by.
 
-        Raises ConfigError for more components than a code has numbers.
+        No more of these are met than have channels for all places, for then they span everything.
         """
-        count = channels * size[0] * size[1]
-        if components > count:
-            raise ConfigError(f"model.components is {components}; a character's code has {count} numbers, give fewer")
         super().__init__()
-        self.register_buffer("components", torch.zeros(components, count))
+        places = size[0] * size[1]
+        self.count = min(components, places // channels)
+        count = channels * self.count
+        self.register_buffer("components", torch.zeros(count, places))
         self.register_buffer("met", torch.tensor(0))
         self.register_buffer("usual", torch.zeros(channels, *size))
-        self.features, self.painted = nn.Linear(components, rank), nn.Linear(rank, components, bias=False)
+        self.features, self.painted = nn.Linear(count, rank, bias=False), nn.Linear(rank, count, bias=False)
+        self.bias = nn.Parameter(torch.zeros(channels, rank))
         nn.init.zeros_(self.painted.weight)
         self.gains = nn.Sequential(
             nn.Linear(6 * parts, UNITS),
@@ -66,20 +73,29 @@ class Repaint(nn.Module):
     @torch.no_grad()
     def meet(self, character: Float[Tensor, "B C H W"], outline: Float[Tensor, "B 1 H W"]) -> bool:
         """Get to know characters, the first so many; whether enough are known. Until then nothing is painted."""
-        met, count = int(self.met), len(self.components)
-        more = centred(character, whole_middle(outline))[: count - met].flatten(1)
-        self.components[met : met + len(more)] = more
+        met = int(self.met)
+        more = centred(character, whole_middle(outline))[: self.count - met]
+        self.components.view(self.count, -1)[met : met + len(more)] = more.flatten(1)
         self.met += len(more)
-        if len(more) and met + len(more) == count:
+        if len(more) and met + len(more) == self.count:
             placed, usual = congealed(self.components.view(-1, *self.usual.shape))
             self.usual.copy_(usual)
-            self.components.copy_(torch.linalg.qr(placed.flatten(1).mT)[0].mT)
-        return met + len(more) == count
+            self.components.copy_(torch.linalg.qr(placed.flatten(0, 1).flatten(1).mT)[0].mT)
+        return met + len(more) == self.count
 
     def forward(
         self, character: Float[Tensor, "B C H W"], moved: Float[Tensor, "B C H W"], theta: Float[Tensor, "B K 2 3"]
     ) -> Float[Tensor, "B C H W"]:
         """`moved`, painted on. `character` is from before the movement."""
+        told, there = self.described(character, theta)
+        known = self.met == self.count
+        painted = (known * self.painted(told) @ self.components).view_as(moved)
+        return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
+
+    def described(
+        self, character: Float[Tensor, "B C H W"], theta: Float[Tensor, "B K 2 3"]
+    ) -> tuple[Float[Tensor, "B C r"], Float[Tensor, "B 2 3"]]:
+        """What is painted is linear in: features of every channel with the movement's gains; and where it goes."""
         first = displacement(self.usual[None], character)
         theta = undoable(theta)
         back = affine.invert(theta[:, 0])
@@ -88,13 +104,22 @@ class Repaint(nn.Module):
         shared = affine.similarity(about[:, 0])
         # What the parts do before the movement that the first makes.
         own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
-        told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
-        gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
-        here = centred(character, first).flatten(1) @ self.components.mT
-        known = self.met == len(self.components)
-        painted = (known * self.painted(gains * self.features(here)) @ self.components).view_as(moved)
-        there = affine.compose(shared, affine.from_parts(second.new_zeros(len(second)), -second))
-        return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
+        beyond = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
+        gains = self.gains(beyond) - self.gains(torch.zeros_like(beyond[:1]))
+        here = centred(character, first).flatten(2) @ self.components.mT
+        told = gains[:, None] * (self.features(here) + self.bias)
+        return told, affine.compose(shared, affine.from_parts(second.new_zeros(len(second)), -second))
+
+    @torch.no_grad()
+    def refit(self, examples: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
+        """Take the last matrix by least squares, all else as it is: a sum over `examples`, each of which has what
+        `forward` is given and what it should give. The gradient's steps leave it far from there."""
+        squares = LeastSquares(self.painted.in_features, self.painted.out_features, self.painted.weight)
+        for character, moved, theta, sought in examples:
+            told, there = self.described(character, theta)
+            lacking = affine.warp(sought - moved, affine.invert(there)).flatten(2) @ self.components.mT
+            squares.add(told.flatten(0, 1), (lacking - self.painted(told)).flatten(0, 1))
+        self.painted.weight += squares.solve(DAMPING).mT
 
 
 def undoable(theta: Float[Tensor, "B K 2 3"]) -> Float[Tensor, "B K 2 3"]:
