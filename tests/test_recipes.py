@@ -23,7 +23,6 @@ SMALL = {
     "faces": {"data.size": "32", "data.takes": "1", "model.content_components": "2"},
     "basis": {"model.components": "24"},
     "posed": {"model.components": "24", "model.content": "33"},
-    "repaint": {"model.refit": "20"},
     "paper": {"model.width": "16", "model.features": "64"},
     "gait": {"data.train": "6", "data.test": "4"},
     "mocap": {"data.length": "120"},
@@ -40,8 +39,6 @@ def shipped(name: str) -> Recipe:
 def short(recipe: Recipe, folder: Path) -> dict[str, str]:
     """The options that make a run of `recipe` short, and give it data where it wants the user's own."""
     small = SMALL.get(recipe.source, {}) | SMALL.get(getattr(recipe.model, "network", ""), {})
-    if getattr(recipe.model, "repaint", 0):
-        small = small | SMALL["repaint"]
     if recipe.source == "mocap":
         (folder / "few").mkdir()
         for file in sorted((DATA / "bandai").glob("*_001.bvh")):

@@ -5,7 +5,6 @@ read from the features of two frames, the background's are added, and the sum is
 another scene. The default settings are the paper's form; what is not the paper's is named so in the settings.
 """
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinema.data.pairs import PairBatch, PairSource
+from kinema.data.pairs import PairBatch
 from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.base import Losses
@@ -24,9 +23,6 @@ from kinema.nn.scene_repaint import Repaint
 
 ROUND = 0.3
 """An error of the background alone counts squared below this, in [0, 1], and in proportion above it."""
-
-TOGETHER = 16
-"""Pairs that are looked at at once where what is painted is refitted."""
 
 DUE = 3
 """In units of `settle`: when codes are nearly what they will be, and `repaint` gets to know characters."""
@@ -230,8 +226,11 @@ class Renderer(nn.Module):
     ) -> dict[str, Float[Tensor, ""]]:
         """What T_Z makes of pairs, of which `frames` holds the firsts and then the seconds, as do their codes."""
         c, count = self.config, len(frames) // 2
-        theta, goal, theirs = self._read_pairs(frames, z, given)
-        orders = len(theta)
+        orders = 2 * count if c.backwards else count
+        if given is not None and c.backwards:
+            given = torch.cat([given, affine.invert(given)])
+        goal, theirs = (x.roll(count, 0)[:orders] for x in (frames, z))
+        theta = self.read(frames[:orders], goal, z[:orders], theirs, given)
         moved = self.move(z[:orders], theta)
         sought = theirs if self.repaint is None else theirs.sum(1, keepdim=True)
         terms = {
@@ -246,38 +245,6 @@ class Renderer(nn.Module):
             far = self.warp(z[:orders].detach(), theta).flatten(1, 2)
             terms["align"] = pyramid_error(far.float(), theirs.detach().flatten(1, 2).float())
         return terms
-
-    def _read_pairs(
-        self, frames: Float[Tensor, "N 3 H W"], z: Tensor, given: Tensor | None
-    ) -> tuple[Float[Tensor, "B K 2 3"], Float[Tensor, "B 3 H W"], Float[Tensor, "B K C h w"]]:
-        """T_Z of each pair, and backwards where that is asked for; what it leads to, and the code of that."""
-        count = len(frames) // 2
-        orders = 2 * count if self.config.backwards else count
-        if given is not None and self.config.backwards:
-            given = torch.cat([given, affine.invert(given)])
-        goal, theirs = (x.roll(count, 0)[:orders] for x in (frames, z))
-        return self.read(frames[:orders], goal, z[:orders], theirs, given), goal, theirs
-
-    @torch.no_grad()
-    def finish(self, source: PairSource, seed: int) -> None:
-        """Refit the last matrix of what is painted to `refit` pairs of the training clips."""
-        repaint = self.repaint
-        if repaint is None or int(repaint.met) < repaint.count:
-            return
-        generator = torch.Generator().manual_seed(seed)
-        rooms = source.rooms(True).cpu()
-
-        def example() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            clips = torch.randint(len(source), (TOGETHER,), generator=generator)
-            start = (torch.rand(TOGETHER, generator=generator) * rooms[clips]).long()
-            batch = source.window(clips, start).to(repaint.met.device)
-            frames = torch.cat([batch.first, batch.second]).float() / 255
-            z = self.encode_character(frames)
-            theta, _, theirs = self._read_pairs(frames, z, batch.given)
-            mine = z[: len(theta)]
-            return mine.sum(1), self.warp(mine, theta).sum(1), theta.float(), theirs.sum(1)
-
-        repaint.refit(example() for _ in range(math.ceil(self.config.refit / TOGETHER)))
 
     def _solo(self, alone: Tensor, other: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
         """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes)."""

@@ -93,9 +93,6 @@ class RendererConfig:
     """Characters by which repaint knows all others, each channel as a sum of channels of these: the first so many that
     it sees once `cover` has counted for a while, at three times `settle`; until there are so many nothing is
     repainted."""
-    refit: int = 0
-    """Training pairs to which the last matrix of repaint is refitted by least squares once training is over; 0: it
-    stays as the steps of the gradient left it. Ours."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -149,7 +146,6 @@ WEIGHTS = (
     "invariance",
     "inverse",
     "repaint",
-    "refit",
     "cover",
     "solo",
     "itself",

@@ -14,14 +14,11 @@ where they meet the mean of all best, not from their own middles: these differ b
 then so does what is learned (docs/papers/renderer.md).
 """
 
-from collections.abc import Iterable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from kinema.maths import affine
-from kinema.maths.least_squares import LeastSquares
 from kinema.nn.registration import centred, congealed, displacement, local, whole_middle
 from kinema.nn.scene import SLOPE
 from kinema.nn.scene_pixels import bounded
@@ -30,8 +27,6 @@ UNITS = 256
 """Of each of the layers between the matrices and the gains."""
 LOUD = 3.0
 """What the matrices' entries beyond the identity, of which most are below .3, are multiplied by."""
-DAMPING = 0.03
-"""Of the least squares of `refit`: what it costs to leave the weights that were learned."""
 LEAST = 1e-2
 """A movement that shrinks some direction to less is taken for one that cannot be undone."""
 
@@ -87,15 +82,6 @@ class Repaint(nn.Module):
         self, character: Float[Tensor, "B C H W"], moved: Float[Tensor, "B C H W"], theta: Float[Tensor, "B K 2 3"]
     ) -> Float[Tensor, "B C H W"]:
         """`moved`, painted on. `character` is from before the movement."""
-        told, there = self.described(character, theta)
-        known = self.met == self.count
-        painted = (known * self.painted(told) @ self.components).view_as(moved)
-        return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
-
-    def described(
-        self, character: Float[Tensor, "B C H W"], theta: Float[Tensor, "B K 2 3"]
-    ) -> tuple[Float[Tensor, "B C r"], Float[Tensor, "B 2 3"]]:
-        """What is painted is linear in: features of every channel with the movement's gains; and where it goes."""
         first = displacement(self.usual[None], character)
         theta = undoable(theta)
         back = affine.invert(theta[:, 0])
@@ -104,22 +90,14 @@ class Repaint(nn.Module):
         shared = affine.similarity(about[:, 0])
         # What the parts do before the movement that the first makes.
         own = affine.compose(about, affine.invert(shared)[:, None].expand_as(about))
-        beyond = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
-        gains = self.gains(beyond) - self.gains(torch.zeros_like(beyond[:1]))
+        told = LOUD * (own - affine.identity(1, 1, device=theta.device)).flatten(1)
+        gains = self.gains(told) - self.gains(torch.zeros_like(told[:1]))
         here = centred(character, first).flatten(2) @ self.components.mT
-        told = gains[:, None] * (self.features(here) + self.bias)
-        return told, affine.compose(shared, affine.from_parts(second.new_zeros(len(second)), -second))
-
-    @torch.no_grad()
-    def refit(self, examples: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]]) -> None:
-        """Take the last matrix by least squares, all else as it is: a sum over `examples`, each of which has what
-        `forward` is given and what it should give. The gradient's steps leave it far from there."""
-        squares = LeastSquares(self.painted.in_features, self.painted.out_features, self.painted.weight)
-        for character, moved, theta, sought in examples:
-            told, there = self.described(character, theta)
-            lacking = affine.warp(sought - moved, affine.invert(there)).flatten(2) @ self.components.mT
-            squares.add(told.flatten(0, 1), (lacking - self.painted(told)).flatten(0, 1))
-        self.painted.weight += squares.solve(DAMPING).mT
+        known = self.met == self.count
+        changed = self.painted(gains[:, None] * (self.features(here) + self.bias))
+        painted = (known * changed @ self.components).view_as(moved)
+        there = affine.compose(shared, affine.from_parts(second.new_zeros(len(second)), -second))
+        return bounded(moved + affine.warp(painted, there), -1.0, 1.0)
 
 
 def undoable(theta: Float[Tensor, "B K 2 3"]) -> Float[Tensor, "B K 2 3"]:
