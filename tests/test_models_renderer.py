@@ -257,6 +257,8 @@ def test_given_transformations_are_used():
         ({"compositing": "under"}, "known: add, over"),
         ({"parts": 0}, "model.parts is 0"),
         ({"cover": 1.0}, "set model.compositing to over"),
+        ({"cleared": 0.5}, "model.cleared: only a character that covers"),
+        ({"cleared": 1.0, "compositing": "over"}, "model.cleared is 1.0"),
         ({"inverse": 1.0, "transformation": "given"}, "model.inverse"),
         ({"jitter": -1.0}, "model.jitter is -1.0"),
         ({"repaint": -8}, "model.repaint is -8"),
@@ -444,3 +446,24 @@ def test_ours_finds_the_movement():
         bare = (model.solo_background(first) - canvas).square().mean()
     assert error.item() < 0.1 * (first - second).square().mean().item()
     assert bare.item() < 0.1 * (first - canvas).square().mean().item()
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_faint_cover_is_cleared_from_what_moved_but_not_in_training(parts):
+    """By what all parts cover together, and colours stay; 1 is left of 1."""
+    model, plain = made(parts=parts, cleared=0.25, **PIXELS), made(parts=parts, **PIXELS)
+    z = torch.rand(2, parts, 9, *SIZE, generator=torch.Generator().manual_seed(0)) / parts
+    z[:, :, :-1] *= z[:, :, -1:]
+    theta = affine.identity(2, parts)
+    shown, as_it_was = model.move(z, theta), plain.move(z, theta)
+    before, after = (code[:, :, -1].sum(1) for code in (as_it_was, shown))
+    assert (before < 0.25).any()
+    assert (before > 0.5).any()
+    torch.testing.assert_close(after, ((before - 0.25) / 0.75).clamp_min(0))
+    assert not shown.sum(1)[:, 0][before < 0.25].any()
+    seen = before > 0.3
+    for code in (shown, as_it_was):
+        code[:, :, :-1] /= code[:, :, -1:].sum(1, keepdim=True).clamp_min(1e-9)
+    torch.testing.assert_close(shown[:, :, 0].sum(1)[seen], as_it_was[:, :, 0].sum(1)[seen], atol=1e-4, rtol=1e-4)
+    model.train()
+    torch.testing.assert_close(model.move(z, theta), plain.train().move(z, theta), rtol=0, atol=0)

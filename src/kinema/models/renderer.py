@@ -33,6 +33,13 @@ def parted(whole: Float[Tensor, "B C h w"], shares: Float[Tensor, "B K h w"]) ->
     return whole[:, None] * shares[:, :, None]
 
 
+def cleared(code: Float[Tensor, "B K C h w"], least: float) -> Float[Tensor, "B K C h w"]:
+    """A code, its last channel a cover; where all parts together cover less than `least` there is none, and the rest is
+    spread over [0, 1]. The other channels, which are times the cover, keep their share of it."""
+    cover = code[:, :, -1:].sum(1, keepdim=True)
+    return code * (((cover - least) / (1 - least)).clamp_min(0) / cover.clamp_min(least))
+
+
 class Renderer(nn.Module):
     """f_c, f_b, T_Z and g. Pictures are float in [0, 1]; character features are (B, K, C, h, w), one map a part."""
 
@@ -135,11 +142,11 @@ class Renderer(nn.Module):
     def move(
         self, character: Float[Tensor, "B K C h w"], theta: Float[Tensor, "B K 2 3"]
     ) -> Float[Tensor, "B P C h w"]:
-        """T o z, and what is repainted of it; P is K, or 1 where something is."""
-        warped = self.warp(character, theta)
-        if self.repaint is None:
-            return warped
-        return self.repaint(character.sum(1), warped.sum(1), theta.float())[:, None]
+        """T o z, and what is repainted of it; P is K, or 1 where something is. Once trained, clears faint cover."""
+        moved = self.warp(character, theta)
+        if self.repaint is not None:
+            moved = self.repaint(character.sum(1), moved.sum(1), theta.float())[:, None]
+        return moved if self.training or not self.config.cleared else cleared(moved, self.config.cleared)
 
     def render(
         self, character: Float[Tensor, "B K C h w"], background: Float[Tensor, "B c h w"]

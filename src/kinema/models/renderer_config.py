@@ -93,6 +93,9 @@ class RendererConfig:
     """Characters by which repaint knows all others, each channel as a sum of channels of these: the first so many that
     it sees once `cover` has counted for a while, at three times `settle`; until there are so many nothing is
     repainted."""
+    cleared: float = 0.0
+    """With over, once training is over: cover of a moved character below this is taken for none, and the rest spread
+    over [0, 1], so that what is painted leaves no dust; 0: cover stays as it is, as in training. Ours."""
     compositing: str = "add"
     """How character and background meet: add, as in the paper, or over, which is ours: the character covers."""
     cover: float = 0.0
@@ -130,8 +133,12 @@ class RendererConfig:
         for name in ("inverse", "align", "practice"):
             if fixed and getattr(self, name):
                 raise ConfigError(f"model.{name}: a transformation that is given is not learned; set it to 0")
-        if self.cover and COMPOSITING[self.compositing] is add:
-            raise ConfigError("model.cover: only a character that covers has a share; set model.compositing to over")
+        for name in ("cover", "cleared"):
+            if getattr(self, name) and COMPOSITING[self.compositing] is add:
+                told = "only a character that covers has a share; set model.compositing to over"
+                raise ConfigError(f"model.{name}: {told}")
+        if not 0 <= self.cleared < 1:
+            raise ConfigError(f"model.cleared is {self.cleared}; a cover is needed, at least 0 and below 1")
         if self.apart and not (self.itself and self.solo):
             raise ConfigError("model.apart: codes then learn from model.itself and model.solo; give both a weight")
         needed = NETWORKS[self.networks](self.patch).least
