@@ -11,7 +11,9 @@ from kinema.models.halo_config import HaloConfig
 
 ACTIONS = ("walk", "slash")
 COUNT = 5
-SMALL = {"network": "bilinear", "components": COUNT, "content": COUNT, "features": 8, "rank": 6, "d": 2}
+ALL = 3 * COUNT
+"""Components of a channel, and of all three."""
+SMALL = {"network": "bilinear", "content": ALL, "features": 8, "rank": 6, "d": 2}
 
 
 def fitted(seed=0, **options):
@@ -31,12 +33,12 @@ def busy(seed=1, **options):
 
 
 def pictures(count, seed=0):
-    """Pictures of a few directions, so that five components hold them, in the middle of [0, 1]."""
+    """Pictures whose channels are of a few directions, so that five components hold them, in the middle of [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
-    made = torch.randn(count, COUNT, generator=generator) @ torch.randn(
-        COUNT, 90, generator=torch.Generator().manual_seed(9)
+    made = torch.randn(count, 3, COUNT, generator=generator) @ torch.randn(
+        COUNT, 30, generator=torch.Generator().manual_seed(9)
     )
-    return (0.5 + 0.03 * made).clamp(0, 1).unflatten(1, (3, 6, 5))
+    return (0.5 + 0.03 * made).clamp(0, 1).unflatten(2, (6, 5))
 
 
 def states(halo, batch=2, steps=3):
@@ -54,14 +56,30 @@ def test_at_first_it_shows_the_mean_of_what_it_was_shown():
 def test_contents_of_training_frames_have_mean_0_and_variance_1():
     halo = fitted()
     z = halo.content(halo.encode(pictures(80)[:, None])).mean
-    assert_close(z.mean(0), torch.zeros(COUNT), atol=1e-3, rtol=0)
-    assert_close(z.var(0, correction=0), torch.ones(COUNT), atol=1e-2, rtol=0)
+    channels = z.unflatten(1, (3, COUNT)).flatten(0, 1)  # one after the other, with the same components
+    assert_close(channels.mean(0), torch.zeros(COUNT), atol=1e-3, rtol=0)
+    assert_close(channels.var(0, correction=0), torch.ones(COUNT), atol=1e-2, rtol=0)
+
+
+def test_channels_are_moved_alike_and_apart():
+    halo = busy(asked=0)
+    halo.decoder.shift.weight.zero_()
+    halo.decoder.shift.bias.zero_()
+    z, state = torch.randn(1, ALL, generator=torch.Generator().manual_seed(2)), states(halo, 1)[..., : halo.config.d]
+    turned = z.unflatten(1, (3, COUNT)).roll(1, 1).flatten(1)  # red as green, green as blue, blue as red
+    shown, other = (halo.decoder(content, state)[..., :-1].unflatten(-1, (3, COUNT)) for content in (z, turned))
+    assert_close(other, shown.roll(1, -2), atol=1e-5, rtol=1e-4)
+    gray = z.clone()
+    gray[:, COUNT:] = 0
+    alone = halo.decoder(gray, state)[..., :-1].unflatten(-1, (3, COUNT))
+    assert_close(alone[..., 0, :], shown[..., 0, :], atol=1e-5, rtol=1e-4)
+    assert not alone[..., 1:, :].any()
 
 
 def test_a_frame_is_affine_in_the_content_where_gains_go_by_the_state_alone():
     halo = busy(asked=0)
     state = states(halo, 1).expand(3, -1, -1, -1)
-    a, b = torch.randn(2, COUNT, generator=torch.Generator().manual_seed(2))
+    a, b = torch.randn(2, ALL, generator=torch.Generator().manual_seed(2))
     part = 3.7  # far beyond both
     shown = halo.decoder(torch.stack([a, b, part * a + (1 - part) * b]), state[..., : halo.config.d])
     assert_close(shown[2], part * shown[0] + (1 - part) * shown[1], atol=2e-4, rtol=1e-4)
@@ -73,7 +91,7 @@ def test_a_frame_is_affine_in_the_content_where_gains_go_by_the_state_alone():
 def test_the_content_is_linear_in_the_frame_given_its_features():
     halo = busy()
     features = torch.randn(1, 1, 8, generator=torch.Generator().manual_seed(2))
-    e = torch.randn(2, 1, COUNT, generator=torch.Generator().manual_seed(3))
+    e = torch.randn(2, 1, ALL, generator=torch.Generator().manual_seed(3))
     both = torch.cat([e, 2 * e[:1] - 5 * e[1:]])
     z = halo.content(torch.cat([features.expand(3, -1, -1), both], -1)).mean
     assert_close(z[2], 2 * z[0] - 5 * z[1], atol=1e-4, rtol=1e-4)
@@ -81,7 +99,7 @@ def test_the_content_is_linear_in_the_frame_given_its_features():
 
 def test_another_action_moves_the_appearance_in_another_way():
     halo = busy(asked=0)
-    z = torch.randn(2, COUNT, generator=torch.Generator().manual_seed(2))
+    z = torch.randn(2, ALL, generator=torch.Generator().manual_seed(2))
     state = torch.zeros(2, 1, 2, 4)
     state[:, 0, 0] = 1.0
     other = state.flip(2)
@@ -91,13 +109,13 @@ def test_another_action_moves_the_appearance_in_another_way():
 
 def test_heads_of_motion_do_not_see_the_coordinates():
     halo = busy()
-    h = torch.randn(2, 8 + COUNT, generator=torch.Generator().manual_seed(2))
+    h = torch.randn(2, 8 + ALL, generator=torch.Generator().manual_seed(2))
     changed = h.clone()
     changed[:, 8:] += 1
     u = torch.eye(2)
     assert_close(halo.position(h, u).mean, halo.position(changed, u).mean, rtol=0, atol=0)
 
 
-def test_content_and_components_must_be_as_many():
-    with pytest.raises(ConfigError, match="give both the same number"):
-        Halo(HaloConfig(**{**SMALL, "content": 4}), Domain(ACTIONS, 3, (6, 5), 4, 10.0))
+def test_content_has_as_many_components_of_every_channel():
+    with pytest.raises(ConfigError, match="16 is no multiple of the pictures' 3 channels"):
+        Halo(HaloConfig(**{**SMALL, "content": ALL + 1}), Domain(ACTIONS, 3, (6, 5), 4, 10.0))

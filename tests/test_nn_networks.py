@@ -17,7 +17,7 @@ ACTIONS = ("walk", "slash", "cast")
 SIZES = [(16, 16), (24, 24), (32, 32), (48, 48), (64, 64), (32, 48)]
 SMALL = {"width": 4, "features": 16, "content": 5, "d": 2, "paints": 4, "blocks": 2, "window": 3}
 NEEDED = {
-    "bilinear": {"components": SMALL["content"], "rank": 6},
+    "bilinear": {"content": 12, "rank": 6},
     "posed": {"components": 7, "content": 14, "views": 2, "content_noise": 0.1},
 }
 """Settings that a set of networks asks for beside these."""

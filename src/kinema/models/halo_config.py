@@ -23,7 +23,7 @@ class HaloConfig:
     d: int = 6
     """Degrees of freedom of one operator: its state has d positions and d momenta."""
     content: int = 64
-    """Dimension of z."""
+    """Dimension of z; of the bilinear network the principal components of all channels together."""
     period: float = 8.0
     """First guess of the cycle, in frames; the frequencies are learned from there."""
     closed: bool = False
@@ -32,9 +32,9 @@ class HaloConfig:
     false: the frequencies are learned, as in the paper."""
     network: str = "compact"
     """compact (convolutions), dense (small pictures of figures in one place), basis (the same, in principal components
-    of the training frames: fastest), bilinear (in these too, appearance carried: for strangers), posed (a map of
-    appearance for each pose of clips of one known cycle, fitted at once: best for strangers), paper (supplement, tables
-    3-5) or paper-mnist (tables 6-8)."""
+    of the training frames: fastest), bilinear (in those of channels, appearance carried: for strangers), posed (a map
+    of appearance for each pose of clips of one known cycle, fitted at once: best for strangers), paper (supplement,
+    tables 3-5) or paper-mnist (tables 6-8)."""
     width: int = 32
     """Channels of the compact network's first convolution."""
     features: int = 256
@@ -45,7 +45,7 @@ class HaloConfig:
     """Numbers that the gains of the bilinear network know of an appearance, such as which way a figure looks, so that
     they cannot learn clothes by heart; 0: on the way out none, on the way in all."""
     components: int = 384
-    """Principal components that the basis, bilinear and posed networks know frames by."""
+    """Principal components that the basis network knows frames by, and the posed one each channel."""
     views: int = 1
     """Ways in which content is seen, such as from the left, that the posed network has maps for; they are found from
     the training clips. Several take as many numbers of the content."""

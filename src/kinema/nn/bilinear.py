@@ -4,7 +4,7 @@ Given the pose, every frame is linear in the content and the content linear in e
 content: Tenenbaum and Freeman 2000), so clothes and people that training has not seen are shown as they are, not as the
 nearest that it has. Which linear map it is, a network tells: gains on `rank` directions, from the frame on the way in,
 from the state and what little is asked of the content on the way out. Both ways begin as the identity: what is shown is
-what was seen.
+what was seen. All channels of a frame share the map: what moves moves alike in all of them, whatever its colour.
 
 The content is in units of the components' deviations, so that N(0, I) is what the training frames are.
 """
@@ -47,7 +47,8 @@ class Beside(nn.Module):
 
 
 class Moved(nn.Module):
-    """x + wide(gain * narrow(x)): a linear map of so low a rank, chosen by its gains; the identity at the beginning."""
+    """x + wide(gain * narrow(x)) of each of some channels: a linear map of so low a rank, chosen by its gains; the
+    identity at the beginning."""
 
     def __init__(self, count: int, rank: int) -> None:
         super().__init__()
@@ -55,8 +56,9 @@ class Moved(nn.Module):
         self.wide = nn.Linear(rank, count, bias=False)
         nn.init.zeros_(self.wide.weight)
 
-    def forward(self, x: Float[Tensor, "*#B n"], gain: Float[Tensor, "*#B r"]) -> Float[Tensor, "*#B n"]:
-        return x + self.wide(gain * self.narrow(x))
+    def forward(self, x: Float[Tensor, "*#B m"], gain: Float[Tensor, "*#B r"]) -> Float[Tensor, "*#B m"]:
+        apart = x.unflatten(-1, (-1, self.narrow.in_features))
+        return (apart + self.wide(gain[..., None, :] * self.narrow(apart))).flatten(-2)
 
 
 class Content(nn.Module):
@@ -67,7 +69,7 @@ class Content(nn.Module):
         super().__init__()
         self.scale, self.features = [coordinates], features
         self.gain = nn.Sequential(*(block(features, asked) if asked else ()), nn.Linear(asked or features, rank))
-        self.moved = Moved(coordinates.count, rank)
+        self.moved = Moved(coordinates.count // coordinates.channels, rank)
         self.logvar = nn.Parameter(torch.full((coordinates.count,), NARROW))
 
     def forward(self, h: Float[Tensor, "B T h"]) -> Gaussian:
@@ -92,7 +94,7 @@ class Decoder(nn.Module):
         self.shift = nn.Linear(features, coordinates.count)
         nn.init.zeros_(self.shift.weight)
         nn.init.zeros_(self.shift.bias)
-        self.moved = Moved(coordinates.count, rank)
+        self.moved = Moved(coordinates.count // coordinates.channels, rank)
 
     def forward(self, z: Float[Tensor, "B z"], q: Float[Tensor, "B T K d"]) -> Float[Tensor, "B T n"]:
         even = self.scale[0].spread ** WHITE

@@ -97,11 +97,12 @@ def build_basis(s: Shape) -> Networks:
 
 
 def build_bilinear(s: Shape) -> Networks:
-    """Raises ConfigError where the content is not as long as there are components."""
-    if s.content != s.components:
-        told = f"model.content is {s.content} and model.components {s.components}"
-        raise ConfigError(f"{told}: network bilinear carries the components themselves; give both the same number")
-    h, coordinates = s.features, Coordinates((s.channels, *s.size), s.components)
+    """Raises ConfigError where the content is not so many components of every channel."""
+    components, left = divmod(s.content, s.channels)
+    if left:
+        told = f"model.content {s.content} is no multiple of the pictures' {s.channels} channels"
+        raise ConfigError(f"{told}; network bilinear carries as many components of each")
+    h, coordinates = s.features, Coordinates((s.channels, *s.size), components, apart=True)
     return Networks(
         encoder=bilinear.Encoder(coordinates, 2 * h, h),
         content=bilinear.Content(coordinates, h, s.rank, s.asked),
