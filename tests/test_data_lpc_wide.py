@@ -313,3 +313,55 @@ def test_too_many_colours_and_damage_are_named(drawn, tmp_path) -> None:
     (root / "legs/pants/male/red_pants_male.png").write_bytes(b"no picture")
     with pytest.raises(FileError, match="red_pants_male"):
         LpcWide(LpcWideConfig(str(root), **FEW), "train")
+
+
+@pytest.fixture(scope="module")
+def recoloured(drawn) -> LpcWide:
+    return LpcWide(LpcWideConfig(str(drawn), **FEW, recoloured=0.5), "train")
+
+
+def test_who_is_not_recoloured_is_drawn_as_before(recoloured, splits) -> None:
+    plain, steps = splits["train"], CYCLE.expand(len(recoloured), -1)
+    every = torch.arange(len(plain))
+    changed = (recoloured.frames(every, steps) != plain.frames(every, steps)).flatten(1).any(1)
+    assert torch.equal(changed, recoloured.variant > 0)
+    assert 0.25 < changed.double().mean() < 0.75
+    assert torch.equal(changed[::9].repeat_interleave(9), changed)  # all clips of a character or none
+
+
+def test_recoloured_pictures_are_those_of_pillow_with_each_colour_exchanged(recoloured, drawn, tmp_path) -> None:
+    root = tmp_path / "sheets"
+    chosen = [clip for clip in range(0, len(recoloured), 10) if int(recoloured.variant[clip])][:6]
+    for clip in chosen:
+        for slot, layers in zip(SLOTS, recoloured.layers, strict=True):
+            value = int(recoloured.labels[slot][clip])
+            if value:
+                name = f"{recoloured.factors[slot][value]}.png"
+                palettes = layers.palette[[0, int(recoloured.variant[clip])], value].numpy()
+                exchange(drawn / name, root / f"{clip}" / name, dict(zip(*palettes.tolist(), strict=True)))
+        shown = recoloured.frames(torch.tensor([clip]), CYCLE[None])[0].numpy()
+        action, way = (recoloured.factors[name][int(recoloured.labels[name][clip])] for name in ("action", "direction"))
+        np.testing.assert_array_equal(shown, pasted(root / f"{clip}", worn_in(recoloured, clip), action, way))
+
+
+def exchange(source: Path, target: Path, colours: dict[int, int]) -> None:
+    """A sheet with each RGBA, as one number, exchanged."""
+    old = np.asarray(Image.open(source)).copy().view(np.int32)
+    old[old.view(np.uint8).reshape(*old.shape[:2], 4)[..., 3] == 0] = 0
+    values, which = np.unique(old, return_inverse=True)
+    new = np.array([colours[int(value)] for value in values], np.int32)[which].reshape(old.shape)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(new.view(np.uint8).reshape(*old.shape[:2], 4)).save(target)
+
+
+def test_those_who_test_wear_their_own_colours(drawn, splits) -> None:
+    test = LpcWide(LpcWideConfig(str(drawn), **FEW, recoloured=1.0), "test")
+    every = torch.arange(len(test))
+    assert torch.equal(
+        test.frames(every, CYCLE.expand(len(test), -1)), splits["test"].frames(every, CYCLE.expand(len(test), -1))
+    )
+
+
+def test_a_share_of_the_characters_is_asked_for(drawn) -> None:
+    with pytest.raises(ConfigError, match=r"data\.recoloured: 1\.5; a share"):
+        LpcWideConfig(str(drawn), recoloured=1.5)

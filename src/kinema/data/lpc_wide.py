@@ -15,14 +15,18 @@ from torch import Tensor
 
 from kinema.clip import VideoClip
 from kinema.data.directed import factors_of, labels_of
+from kinema.data.draws import uniform
 from kinema.data.lpc import COLUMNS, MOTIONS, SHRINK, STEPS, WAYS, cells
+from kinema.data.lpc_palettes import with_variants
 from kinema.data.lpc_wide_layers import SEXES, SLOTS, WideSheet, authors, compose, find_sheets, read_wide, sheets_root
 from kinema.data.source import TruthSource
 from kinema.errors import ClipError, ConfigError
 
 GARMENTS = ("torso", "legs", "feet")
 """The slots that held-out garments are taken from, in turn."""
-HELD_STREAM, TRAIN_STREAM, TEST_STREAM = 1, 2, 3
+HELD_STREAM, TRAIN_STREAM, TEST_STREAM, PALETTE_STREAM, VARIANT_STREAM = 1, 2, 3, 4, 100
+VARIANTS = 64
+"""Palettes of each sheet, beside its own, that recoloured characters have one of."""
 TRIES = 100
 """Draws for each character that is wanted, before a folder is said to have too few."""
 NOTHING = "none"
@@ -55,8 +59,11 @@ class LpcWideConfig:
     cut may be among the trained ones."""
     held_bodies: int = 1
     """Bodies (tones, kinds) held out."""
+    recoloured: float = 0.0
+    """Share of the training characters whose sheets are in colours drawn at random: what is held out may be drawn as
+    something known is, in other colours."""
     seed: int = 0
-    """Of what is held out, and of the characters."""
+    """Of what is held out, of the characters, and of colours that are drawn."""
 
     def __post_init__(self) -> None:
         if self.size not in SHRINK:
@@ -68,6 +75,8 @@ class LpcWideConfig:
         if min(held.values()) < 0 or not any(held.values()):
             told = ", ".join(f"data.{name} {count}" for name, count in held.items())
             raise ConfigError(f"{told}: none may be below 0, and one must be above it")
+        if not 0 <= self.recoloured <= 1:
+            raise ConfigError(f"data.recoloured: {self.recoloured}; a share of the characters, 0 to 1, is needed")
         if self.seed < 0:
             raise ConfigError(f"data.seed: {self.seed}; 0 or more are possible")
 
@@ -129,6 +138,13 @@ class LpcWide(TruthSource):
         self.credits = authors(root / "AUTHORS.txt")
         places, frame = np.unique(cells(), axis=0, return_inverse=True)
         self.layers = read_wide(root, sheets, places)
+        self.variant = draw_variants(config, len(worn))[cut].repeat_interleave(MOTIONS)
+        """Which palette the sheets of each clip's character are in; 0: their own."""
+        if bool(self.variant.any()):
+            self.layers = tuple(
+                with_variants(layers, VARIANTS, config.seed, VARIANT_STREAM + place)
+                for place, layers in enumerate(self.layers)
+            )
         self.frame = torch.from_numpy(frame.reshape(-1))
         """Which of the frames kept shows each motion and step."""
 
@@ -142,38 +158,50 @@ class LpcWide(TruthSource):
         return (self.sex[slot] == self.sex["body"][body]).nonzero()[:, 0]
 
     def compose(
-        self, worn: Int[Tensor, "B L"], motion: Int[Tensor, " B"], steps: Int[Tensor, "B T"]
+        self,
+        worn: Int[Tensor, "B L"],
+        motion: Int[Tensor, " B"],
+        steps: Int[Tensor, "B T"],
+        variant: Int[Tensor, " B"] | None = None,
     ) -> UInt8[Tensor, "B T C H W"]:
-        """Frames of characters that wear these sheets; `motion` is 3 action + direction."""
+        """Frames of characters that wear these sheets; `motion` is 3 action + direction. `variant`: in which of their
+        palettes, or None for their own."""
         frames = self.frame[motion[:, None] * STEPS + steps % STEPS]
-        worn = worn.repeat_interleave(steps.shape[1], dim=0)
-        return SHRINK[self.config.size](compose(self.layers, worn, frames.flatten())).unflatten(0, steps.shape)
+        variant = torch.zeros_like(motion) if variant is None else variant
+        worn, variant = (part.repeat_interleave(steps.shape[1], dim=0) for part in (worn, variant))
+        shown = compose(self.layers, worn, frames.flatten(), variant)
+        return SHRINK[self.config.size](shown).unflatten(0, steps.shape)
 
     def frame_counts(self) -> Int[Tensor, " N"]:
         return torch.full_like(self.identity, STEPS)
 
     def frames(self, clips: Int[Tensor, " B"], steps: Int[Tensor, "B T"]) -> UInt8[Tensor, "B T C H W"]:
         clips = clips.to(self.frame.device)
-        return self.render({name: value[clips] for name, value in self.labels.items()}, steps.double())
+        factors = {name: value[clips] for name, value in self.labels.items()}
+        return self.render(factors, steps.double(), self.variant[clips])
 
     def render(
-        self, factors: Mapping[str, Int[Tensor, " B"]], times: Float[Tensor, "B T"]
+        self,
+        factors: Mapping[str, Int[Tensor, " B"]],
+        times: Float[Tensor, "B T"],
+        variant: Int[Tensor, " B"] | None = None,
     ) -> UInt8[Tensor, "B T C H W"]:
-        """Any body in any sheets doing anything, at whole times modulo 8, in frames. ClipError for other times."""
+        """Any body in any sheets doing anything, at whole times modulo 8, in frames; in the sheets' own colours, or in
+        those of a `variant`. ClipError for other times."""
         whole = times.round()
         if not bool((times == whole).all()):
             raise ClipError(f"{self.name}: real sprites are drawn at whole times only; round them to 0, 1, 2, ...")
         values = {name: factors[name].to(self.frame.device) for name in self.factors}
         motion = values["action"] if self.config.directed else values["action"] * len(WAYS) + values["direction"]
         worn = torch.stack([values[slot] for slot in SLOTS], 1)
-        return self.compose(worn, motion, whole.long().to(self.frame.device))
+        return self.compose(worn, motion, whole.long().to(self.frame.device), variant)
 
     def truth(
         self, content: Int[Tensor, " B"], motion: Int[Tensor, " B"], times: Float[Tensor, "B T"]
     ) -> UInt8[Tensor, "B T C H W"]:
         content, motion = content.to(self.frame.device), motion.to(self.frame.device)
         kept = {name: self.labels[name][content] for name in self.content}
-        return self.render({**kept, "action": self.labels["action"][motion]}, times)
+        return self.render({**kept, "action": self.labels["action"][motion]}, times, self.variant[content])
 
     def __getitem__(self, index: int) -> VideoClip:
         index = range(len(self))[index]
@@ -192,6 +220,7 @@ class LpcWide(TruthSource):
         moved = copy.copy(self)
         moved.layers = tuple(layers.to(device) for layers in self.layers)
         moved.frame, moved.identity = self.frame.to(device), self.identity.to(device)
+        moved.variant = self.variant.to(device)
         moved.labels = {name: value.to(device) for name, value in self.labels.items()}
         return moved
 
@@ -244,6 +273,14 @@ def draw_characters(
         return one_each(test_rng, {**whole, (slot, sex): kept[slot, sex]}, sex)
 
     return [*distinct(trained, config.characters, "characters"), *distinct(tested, config.test, "test")]
+
+
+def draw_variants(config: LpcWideConfig, count: int) -> Int[Tensor, " N"]:
+    """Which palette each of `count` characters has, those that train first: recoloured ones one of `VARIANTS`, the
+    others, and all that test, 0."""
+    drawn = uniform(config.seed, PALETTE_STREAM, torch.arange(count), 2)
+    chosen = (drawn[:, 0] < config.recoloured) & (torch.arange(count) < config.characters)
+    return chosen * (1 + (VARIANTS * drawn[:, 1]).long())
 
 
 def numbers(sheets: Sequence[WideSheet], chosen: Callable[[WideSheet], bool]) -> Pools:

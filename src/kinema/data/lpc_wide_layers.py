@@ -129,18 +129,25 @@ class PaletteLayers:
 
     index: UInt8[Tensor, "S F h w"]
     """Which colour of the sheet's palette each pixel has; 0: clear."""
-    palette: Int32[Tensor, "S 256"]
-    """Straight RGBA, its four bytes in one number."""
+    palette: Int32[Tensor, "V S 256"]
+    """Straight RGBA, its four bytes in one number; the first of V variants is the sheet's own."""
     blended: Bool[Tensor, " S"]
     """Whether any of a sheet's pixels is neither opaque nor clear."""
     top: int
     """Where the part of the cell begins that is kept, in pixels."""
     left: int
 
-    def paste(self, picture: UInt8[Tensor, "P 3 H W"], sheet: Int[Tensor, " P"], frame: Int[Tensor, " P"]) -> None:
-        """Frame ``frame[p]`` of sheet ``sheet[p]`` over each picture, which is overwritten."""
+    def paste(
+        self,
+        picture: UInt8[Tensor, "P 3 H W"],
+        sheet: Int[Tensor, " P"],
+        frame: Int[Tensor, " P"],
+        variant: Int[Tensor, " P"],
+    ) -> None:
+        """Frame ``frame[p]`` of sheet ``sheet[p]`` in its palette ``variant[p]`` over each picture, which is
+        overwritten."""
         place = self.index.flatten(0, 1).index_select(0, sheet * self.index.shape[1] + frame).int()
-        place += (sheet * COLOURS).int()[:, None, None]
+        place += ((variant * len(self.index) + sheet) * COLOURS).int()[:, None, None]
         colours = self.palette.flatten().index_select(0, place.flatten())
         rgba = colours.view(torch.uint8).view(*place.shape, 4).permute(0, 3, 1, 2)
         ink, keep = rgba[:, :3], 255 - rgba[:, 3:]
@@ -159,12 +166,13 @@ class PaletteLayers:
 
 
 def compose(
-    slots: Sequence[PaletteLayers], worn: Int[Tensor, "P L"], frames: Int[Tensor, " P"]
+    slots: Sequence[PaletteLayers], worn: Int[Tensor, "P L"], frames: Int[Tensor, " P"], variant: Int[Tensor, " P"]
 ) -> UInt8[Tensor, "P 3 64 64"]:
-    """P pictures on black: frame ``frames[p]`` of the sheets ``worn[p]``, one of each slot, each over those before."""
+    """P pictures on black: frame ``frames[p]`` of the sheets ``worn[p]``, one of each slot, each over those before, in
+    their palettes ``variant[p]``."""
     picture = torch.zeros(len(frames), 3, CELL, CELL, dtype=torch.uint8, device=worn.device)
     for layers, sheet in zip(slots, worn.unbind(1), strict=True):
-        layers.paste(picture, sheet, frames)
+        layers.paste(picture, sheet, frames, variant)
     return picture
 
 
@@ -237,5 +245,5 @@ def pack(parts: Sequence[Trimmed], frames: int) -> PaletteLayers:
         index[number, :, y : y + part.index.shape[1], x : x + part.index.shape[2]] = part.index
         palette[number, : len(part.colours)] = part.colours
     blended = ((palette[..., 3] > 0) & (palette[..., 3] < 255)).any(1)
-    numbers = torch.from_numpy(palette.view(np.int32)[..., 0])
+    numbers = torch.from_numpy(palette.view(np.int32)[None, ..., 0])
     return PaletteLayers(torch.from_numpy(index), numbers, torch.from_numpy(blended), top, left)
