@@ -42,12 +42,15 @@ class CoordinateSource:
         counts = source.frame_counts().cpu()
         self.counts, self.offsets = counts, counts.cumsum(0) - counts
         longest = int(counts.max())
-        parts = []
+        self.coordinates = torch.empty(0)
         for clips in torch.arange(len(source)).split(CHUNK):
             steps = torch.minimum(torch.arange(longest), counts[clips, None] - 1)
             inside = torch.arange(longest) < counts[clips, None]
-            parts.append(enter(source.frames(clips, steps)[inside.to(source.identity.device)]))
-        self.coordinates = torch.cat(parts)
+            known = enter(source.frames(clips, steps)[inside.to(source.identity.device)])
+            if not len(self.coordinates):  # once, as large as all will be: joined at the end they would be there twice
+                self.coordinates = known.new_empty(int(counts.sum()), *known.shape[1:])
+            start = int(self.offsets[clips[0]])
+            self.coordinates[start : start + len(known)] = known
         self.labels = dict(source.labels)
 
     def __len__(self) -> int:

@@ -71,15 +71,16 @@ class Poses(nn.Module):
         if int(source.frame_counts().min()) < self.steps:
             raise ConfigError(f"model.network posed: a cycle has {self.steps} frames (model.period), some clips fewer")
         steps, n = torch.arange(self.steps), self.means_per_action.shape[-1]
-        frames, changes = [], []
-        for part in clips.split(CHUNK):
+        frames, changes = torch.empty(0), []
+        for part, rows in zip(clips.split(CHUNK), torch.arange(len(clips)).split(CHUNK), strict=True):
             seen = source.frames(part.flatten(), steps.expand(part.numel(), -1))
             changes.append(signature(seen.float() / 255).cpu().unflatten(0, part.shape).flatten(1))
-            frames.append(
-                known(seen.flatten(0, 1))[:, :-1].unflatten(1, (-1, n)).unflatten(0, (*part.shape, self.steps))
-            )
+            found = known(seen.flatten(0, 1))[:, :-1].unflatten(1, (-1, n)).unflatten(0, (*part.shape, self.steps))
+            if not len(frames):  # gigabytes: never there twice
+                frames = found.new_empty(len(clips), *found.shape[1:])
+            frames[rows] = found
         changes = torch.cat(changes)
-        self.fit_frames(torch.cat(frames), nearest(changes, fit_centres(changes, self.views, 0)))
+        self.fit_frames(frames, nearest(changes, fit_centres(changes, self.views, 0)))
 
     @torch.no_grad()
     def fit_frames(self, frames: Float[Tensor, "N A P C n"], view: Int[Tensor, " N"]) -> None:
