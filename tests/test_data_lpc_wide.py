@@ -342,6 +342,20 @@ def test_recoloured_pictures_are_those_of_pillow_with_each_colour_exchanged(reco
         shown = recoloured.frames(torch.tensor([clip]), CYCLE[None])[0].numpy()
         action, way = (recoloured.factors[name][int(recoloured.labels[name][clip])] for name in ("action", "direction"))
         np.testing.assert_array_equal(shown, pasted(root / f"{clip}", worn_in(recoloured, clip), action, way))
+        one = torch.tensor([clip])
+        np.testing.assert_array_equal(recoloured.truth(one, one, CYCLE[None].double())[0].numpy(), shown)
+
+
+def test_every_palette_of_every_sheet_is_another(recoloured) -> None:
+    for layers in recoloured.layers:
+        drawn = layers.palette[1:, 1:].flatten(0, 1)
+        assert len(drawn.unique(dim=0)) == len(drawn)
+
+
+def test_nobody_is_recoloured_in_their_own_colours(recoloured, splits) -> None:
+    every, steps = torch.arange(len(recoloured)), CYCLE.expand(len(recoloured), -1)
+    assert torch.equal(recoloured.in_own_colours().frames(every, steps), splits["train"].frames(every, steps))
+    assert bool(recoloured.variant.any())
 
 
 def exchange(source: Path, target: Path, colours: dict[int, int]) -> None:

@@ -171,6 +171,16 @@ def test_fitted_to_clips_it_shows_strangers_in_other_actions():
     assert error < 0.1 * still
 
 
+def test_contents_that_change_in_the_same_places_are_seen_in_one_view():
+    halo, test = toy_model(), Toy("test")
+    clips = everywhere(test, 3)[:, 0]
+    x = test.frames(clips, torch.arange(8).expand(len(clips), -1)).float() / 255
+    view = halo.content(halo.encode(x)).mean[:, -2:].argmax(-1)
+    both = torch.stack([view, test.labels["shape"][clips]]).unique(dim=1)  # shapes change most of it, colours nothing
+    assert len(both[1].unique()) == both.shape[1]
+    assert view.unique().tolist() == [0, 1]
+
+
 def test_everywhere_lists_a_clip_of_each_action_of_each_content():
     source = Toy()
     clips = everywhere(source, 3)

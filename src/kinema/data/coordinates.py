@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kinema.data.joined import joined
 from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
 
@@ -41,16 +42,14 @@ class CoordinateSource:
         self.source = source
         counts = source.frame_counts().cpu()
         self.counts, self.offsets = counts, counts.cumsum(0) - counts
-        longest = int(counts.max())
-        self.coordinates = torch.empty(0)
-        for clips in torch.arange(len(source)).split(CHUNK):
-            steps = torch.minimum(torch.arange(longest), counts[clips, None] - 1)
-            inside = torch.arange(longest) < counts[clips, None]
-            known = enter(source.frames(clips, steps)[inside.to(source.identity.device)])
-            if not len(self.coordinates):  # once, as large as all will be: joined at the end they would be there twice
-                self.coordinates = known.new_empty(int(counts.sum()), *known.shape[1:])
-            start = int(self.offsets[clips[0]])
-            self.coordinates[start : start + len(known)] = known
+        steps = torch.arange(int(counts.max()))
+
+        def known(clips: Int[Tensor, " B"]) -> Float[Tensor, "M n"]:
+            inside = steps < counts[clips, None]
+            shown = source.frames(clips, torch.minimum(steps, counts[clips, None] - 1))
+            return enter(shown[inside.to(source.identity.device)])
+
+        self.coordinates = joined(map(known, torch.arange(len(source)).split(CHUNK)), int(counts.sum()))
         self.labels = dict(source.labels)
 
     def __len__(self) -> int:

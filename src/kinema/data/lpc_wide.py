@@ -95,7 +95,8 @@ class LpcWide(TruthSource):
     A content factor (body, feet, legs, torso, hair) names the sheet worn there; its value 0 is ``none``, which only a
     body wears whose sex has no sheet for the slot. Factors are the same in every split. Clip ``9 i + 3 action +
     direction`` is the split's i-th character; every clip is one cycle of 8 frames. All layers stay in memory at 64
-    pixels (68 MB for 850 sheets; `nbytes` says how much) and are pasted when frames are asked for.
+    pixels (68 MB for 850 sheets, and 55 MB of palettes where some are recoloured; `nbytes` says how much) and are
+    pasted when frames are asked for.
 
     `left_out` counts the pictures of the folder that are not used, by the reason. Credits name all in AUTHORS.txt.
     Raises ConfigError for an unknown split, or where the folder has too little for the settings; FileError where a
@@ -162,12 +163,10 @@ class LpcWide(TruthSource):
         worn: Int[Tensor, "B L"],
         motion: Int[Tensor, " B"],
         steps: Int[Tensor, "B T"],
-        variant: Int[Tensor, " B"] | None = None,
+        variant: Int[Tensor, " B"],
     ) -> UInt8[Tensor, "B T C H W"]:
-        """Frames of characters that wear these sheets; `motion` is 3 action + direction. `variant`: in which of their
-        palettes, or None for their own."""
+        """Frames of characters that wear these sheets in these palettes; `motion` is 3 action + direction."""
         frames = self.frame[motion[:, None] * STEPS + steps % STEPS]
-        variant = torch.zeros_like(motion) if variant is None else variant
         worn, variant = (part.repeat_interleave(steps.shape[1], dim=0) for part in (worn, variant))
         shown = compose(self.layers, worn, frames.flatten(), variant)
         return SHRINK[self.config.size](shown).unflatten(0, steps.shape)
@@ -194,7 +193,14 @@ class LpcWide(TruthSource):
         values = {name: factors[name].to(self.frame.device) for name in self.factors}
         motion = values["action"] if self.config.directed else values["action"] * len(WAYS) + values["direction"]
         worn = torch.stack([values[slot] for slot in SLOTS], 1)
+        variant = torch.zeros_like(motion) if variant is None else variant
         return self.compose(worn, motion, whole.long().to(self.frame.device), variant)
+
+    def in_own_colours(self) -> "LpcWide":
+        """The same clips with nobody recoloured."""
+        plain = copy.copy(self)
+        plain.variant = torch.zeros_like(self.variant)
+        return plain
 
     def truth(
         self, content: Int[Tensor, " B"], motion: Int[Tensor, " B"], times: Float[Tensor, "B T"]

@@ -43,12 +43,13 @@ def evaluate_held_out(
     """Scores of `pairs` swaps of random clips of `source`, the test split, and of what needs no model.
 
     Rows: ``swap`` (B's action read from B by the model), ``swap_true_action`` (the action given),
-    ``nearest_character`` (the training character nearest to A, in A's view, doing B's action) and ``copy`` (A as it
-    is). Each has ``mse``, ``psnr`` (dB) and ``ssim`` against the true swap, and ``recognised_SLOT``: the share of the
-    held-out sheets worn by A that are recognised, see `recognise_layers`. ``recognised_garments`` is over torso, legs
-    and feet, ``recognised`` over all slots: each clip's share, averaged over the clips. ``_low`` and ``_high`` are the
-    95 % interval over pairs of ``psnr`` and of these. ``chance/recognised...`` is what a blind choice gives,
-    ``judged/SLOT`` and ``hidden/SLOT`` count held-out sheets. A slot in which nobody wears such a sheet is absent.
+    ``nearest_character`` (the training character nearest to A, all in their own colours, in A's view, doing B's action)
+    and ``copy`` (A as it is). Each has ``mse``, ``psnr`` (dB) and ``ssim`` against the true swap, and
+    ``recognised_SLOT``: the share of the held-out sheets worn by A that are recognised, see `recognise_layers`.
+    ``recognised_garments`` is over torso, legs and feet, ``recognised`` over all slots: each clip's share, averaged
+    over the clips. ``_low`` and ``_high`` are the 95 % interval over pairs of ``psnr`` and of these.
+    ``chance/recognised...`` is what a blind choice gives, ``judged/SLOT`` and ``hidden/SLOT`` count held-out sheets. A
+    slot in which nobody wears such a sheet is absent.
 
     Raises ConfigError where `source` is the training split.
     """
@@ -59,7 +60,7 @@ def evaluate_held_out(
     shown = {
         "swap": transfer(model, a, b, device),
         "swap_true_action": transfer(model, a, b, device, b.labels("action")),
-        "nearest_character": baselines(a, b, train_source)["nearest_character"].frames(),
+        "nearest_character": baselines(a, b, train_source.in_own_colours())["nearest_character"].frames(),
         "copy": a.frames(),
     }
     seen = recognise_layers(source, a, b, torch.stack(list(shown.values())), device)

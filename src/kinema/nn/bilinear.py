@@ -69,7 +69,7 @@ class Content(nn.Module):
         super().__init__()
         self.scale, self.features = [coordinates], features
         self.gain = nn.Sequential(*(block(features, asked) if asked else ()), nn.Linear(asked or features, rank))
-        self.moved = Moved(coordinates.count // coordinates.channels, rank)
+        self.moved = Moved(len(coordinates.components), rank)
         self.logvar = nn.Parameter(torch.full((coordinates.count,), NARROW))
 
     def forward(self, h: Float[Tensor, "B T h"]) -> Gaussian:
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
         self.shift = nn.Linear(features, coordinates.count)
         nn.init.zeros_(self.shift.weight)
         nn.init.zeros_(self.shift.bias)
-        self.moved = Moved(coordinates.count // coordinates.channels, rank)
+        self.moved = Moved(len(coordinates.components), rank)
 
     def forward(self, z: Float[Tensor, "B z"], q: Float[Tensor, "B T K d"]) -> Float[Tensor, "B T n"]:
         even = self.scale[0].spread ** WHITE

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kinema.data.accompanied import same_content
+from kinema.data.joined import joined
 from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
 from kinema.errors import ConfigError
@@ -71,15 +72,15 @@ class Poses(nn.Module):
         if int(source.frame_counts().min()) < self.steps:
             raise ConfigError(f"model.network posed: a cycle has {self.steps} frames (model.period), some clips fewer")
         steps, n = torch.arange(self.steps), self.means_per_action.shape[-1]
-        frames, changes = torch.empty(0), []
-        for part, rows in zip(clips.split(CHUNK), torch.arange(len(clips)).split(CHUNK), strict=True):
+        signatures = []
+
+        def coordinates(part: Int[Tensor, "B A"]) -> Float[Tensor, "B A P C n"]:
             seen = source.frames(part.flatten(), steps.expand(part.numel(), -1))
-            changes.append(signature(seen.float() / 255).cpu().unflatten(0, part.shape).flatten(1))
-            found = known(seen.flatten(0, 1))[:, :-1].unflatten(1, (-1, n)).unflatten(0, (*part.shape, self.steps))
-            if not len(frames):  # gigabytes: never there twice
-                frames = found.new_empty(len(clips), *found.shape[1:])
-            frames[rows] = found
-        changes = torch.cat(changes)
+            signatures.append(signature(seen.float() / 255).cpu().unflatten(0, part.shape).flatten(1))
+            return known(seen.flatten(0, 1))[:, :-1].unflatten(1, (-1, n)).unflatten(0, (*part.shape, self.steps))
+
+        frames = joined(map(coordinates, clips.split(CHUNK)), len(clips))
+        changes = torch.cat(signatures)
         self.fit_frames(frames, nearest(changes, fit_centres(changes, self.views, 0)))
 
     @torch.no_grad()
