@@ -213,3 +213,19 @@ def test_directed_sprites_have_nine_actions_and_the_same_pictures():
     for clip in range(9):
         label = plain[clip].labels
         assert directed[clip].labels["action"] == f"{label['action']} {label['direction']}"
+
+
+def test_more_frames_of_a_cycle_are_those_between():
+    """Every other frame of 16 is one of 8, the rest lie half way; the cycle lasts as long."""
+    fine, coarse = (Sprites(SpritesConfig(size=32, cycle=cycle), "test") for cycle in (16, 8))
+    clips = torch.arange(0, len(fine), 41)
+    steps = torch.arange(16).expand(len(clips), -1)
+    shown = fine.frames(clips, steps)
+    assert torch.equal(shown[:, ::2], cycles(coarse, clips))
+    assert torch.equal(shown, coarse.truth(clips, clips, steps / 2))
+    assert torch.equal(fine.truth(clips, clips, steps + 0.5), coarse.truth(clips, clips, (steps + 0.5) / 2))
+    assert torch.equal(fine.truth(clips, clips, steps + 16.0), shown)
+    assert len(fine[0]) / fine.fps == len(coarse[0]) / coarse.fps
+    assert int(fine.frame_counts()[0]) == 16
+    with pytest.raises(ConfigError, match="cycle is 1 frames; at least 2"):
+        SpritesConfig(cycle=1)

@@ -33,7 +33,8 @@ FACTORS: dict[str, tuple[str, ...]] = {
     "direction": tuple(DIRECTIONS),
 }
 COUNTS = {name: len(values) for name, values in FACTORS.items()}
-STEPS = int(PERIOD)
+RATE = 10.0 / PERIOD
+"""Cycles a second."""
 SHAPES = math.prod(COUNTS[name] for name in STYLES)
 APPEARANCES = COUNTS["skin"] * SHAPES
 MOTIONS = COUNTS["action"] * COUNTS["direction"]
@@ -47,6 +48,8 @@ class SpritesConfig:
     """Side of the square cell, in pixels; at least 16."""
     length: int = 8
     """Frames of a training window."""
+    cycle: int = 8
+    """Frames of one cycle, which always lasts as long: the more there are, the less lies between two."""
     alpha: bool = False
     """Premultiplied RGBA instead of RGB over black."""
     held_out: float = 0.2
@@ -59,8 +62,9 @@ class SpritesConfig:
     def __post_init__(self) -> None:
         if self.size < 16:
             raise ConfigError(f"sprites: size is {self.size} pixels; at least 16 are needed")
-        if self.length < 1:
-            raise ConfigError(f"sprites: length is {self.length} frames; at least 1 is needed")
+        for name, least in (("length", 1), ("cycle", 2)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"sprites: {name} is {getattr(self, name)} frames; at least {least} is needed")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"sprites: held_out is {self.held_out}; a share between 0 and 1 is needed")
 
@@ -99,15 +103,15 @@ def unravel(index: Int[Tensor, " N"], names: tuple[str, ...]) -> dict[str, Int[T
 
 
 @lru_cache(maxsize=4)
-def part_maps(size: int) -> UInt8[Tensor, "M H W"]:
+def part_maps(size: int, cycle: int) -> UInt8[Tensor, "M H W"]:
     """The palette numbers of every whole frame; M counts shapes x actions x directions x steps, the last fastest."""
-    shapes, moments = torch.arange(SHAPES).repeat_interleave(STEPS), torch.arange(STEPS).repeat(SHAPES)
+    shapes, moments = torch.arange(SHAPES).repeat_interleave(cycle), torch.arange(cycle).repeat(SHAPES)
     styles = unravel(shapes, tuple(STYLES))
-    maps = torch.empty(SHAPES, MOTIONS, STEPS, size, size, dtype=torch.uint8)
+    maps = torch.empty(SHAPES, MOTIONS, cycle, size, size, dtype=torch.uint8)
     for motion in range(MOTIONS):
         action, direction = (list(names)[i] for names, i in zip((ACTIONS, DIRECTIONS), divmod(motion, 3), strict=True))
-        drawn = layers(action, direction, torch.arange(STEPS).double(), size)
-        maps[:, motion] = compose(drawn, styles, moments).view(SHAPES, STEPS, size, size)
+        drawn = layers(action, direction, torch.arange(cycle).double() * (PERIOD / cycle), size)
+        maps[:, motion] = compose(drawn, styles, moments).view(SHAPES, cycle, size, size)
     return maps.view(-1, size, size)
 
 
@@ -131,12 +135,11 @@ def check_covered(appearances: Int[Tensor, " N"], share: float) -> None:
 class Sprites(TruthSource):
     """Procedural sprites of one split: ``train``, ``test`` (held-out combinations of attributes) or ``all``.
 
-    Clip ``9 i + 3 action + direction`` is the split's i-th appearance. Every clip is one cycle of 8 frames.
-    Raises ConfigError for an unknown split.
+    Clip ``9 i + 3 action + direction`` is the split's i-th appearance. Every clip is one cycle, of 8 frames
+    unless `cycle` says otherwise. Raises ConfigError for an unknown split.
     """
 
     name = "sprites"
-    fps = 10.0
     periodic = True
 
     def __init__(self, config: SpritesConfig, split: str) -> None:
@@ -147,18 +150,18 @@ class Sprites(TruthSource):
             raise ConfigError(f"sprites: no split {split!r}; there are {', '.join(members)}")
         self.config, self.split = config, split
         self.size = (config.size, config.size)
-        self.length = config.length
+        self.length, self.fps = config.length, RATE * config.cycle
         self.channels = 4 if config.alpha else 3
         self.identity = members[split].repeat_interleave(MOTIONS)
         motion = torch.arange(MOTIONS).repeat(len(members[split]))
         self.factors, self.content = factors_of(FACTORS, ATTRIBUTES, config.directed)
         self.labels = unravel(self.identity, ATTRIBUTES) | labels_of(motion, len(DIRECTIONS), config.directed)
         self.motion = motion
-        self.maps = part_maps(config.size)
+        self.maps = part_maps(config.size, config.cycle)
         self.colours = colours()
 
     def frame_counts(self) -> Int[Tensor, " N"]:
-        return torch.full_like(self.identity, STEPS)
+        return torch.full_like(self.identity, self.config.cycle)
 
     def paint(self, appearance: Int[Tensor, " B"], maps: UInt8[Tensor, "B T H W"]) -> UInt8[Tensor, "B T 4 H W"]:
         """RGBA of palette numbers; the sprites are opaque or not there, so it is premultiplied and straight alike."""
@@ -170,7 +173,8 @@ class Sprites(TruthSource):
         self, appearance: Int[Tensor, " B"], motion: Int[Tensor, " B"], steps: Int[Tensor, "B T"]
     ) -> UInt8[Tensor, "B T 4 H W"]:
         """The stored frames `steps` of these appearances; `motion` is 3 action + direction."""
-        rows = (appearance % SHAPES * MOTIONS + motion)[:, None] * STEPS + steps % STEPS
+        cycle = self.config.cycle
+        rows = (appearance % SHAPES * MOTIONS + motion)[:, None] * cycle + steps % cycle
         return self.paint(appearance, self.maps[rows])
 
     def frames(self, clips: Int[Tensor, " B"], steps: Int[Tensor, "B T"]) -> UInt8[Tensor, "B T C H W"]:
@@ -180,10 +184,10 @@ class Sprites(TruthSource):
     def render(
         self, factors: Mapping[str, Int[Tensor, " B"]], times: Float[Tensor, "B T"]
     ) -> UInt8[Tensor, "B T C H W"]:
-        """Sprites with these factors at `times`, in frames: any real numbers, with a period of 8."""
+        """Sprites with these factors at `times`, in frames: any real numbers, with a period of one cycle."""
         device = self.maps.device
         factors = {name: factors[name].to(device) for name in self.factors}
-        times = times.to(device).double() % PERIOD
+        times = times.to(device).double() % self.config.cycle
         motion = factors["action"]
         if not self.config.directed:
             motion = motion * COUNTS["direction"] + factors["direction"]
@@ -197,6 +201,7 @@ class Sprites(TruthSource):
             rows = (motion == number).nonzero().squeeze(1)
             action, direction = divmod(number, COUNTS["direction"])
             moments, which = times[rows].unique(return_inverse=True)
+            moments = moments * (PERIOD / self.config.cycle)
             drawn = layers(FACTORS["action"][action], FACTORS["direction"][direction], moments, self.size[0])
             styles = {name: factors[name][rows].repeat_interleave(times.shape[1]) for name in STYLES}
             maps[rows] = compose(drawn, styles, which.flatten()).view(len(rows), -1, *self.size)
@@ -216,7 +221,7 @@ class Sprites(TruthSource):
         way = () if self.config.directed else (labels["direction"],)
         who = "-".join(f"{name}{numbers[name]}" for name in ATTRIBUTES)
         motion = int(self.motion[index])
-        steps = torch.arange(STEPS, device=self.maps.device)
+        steps = torch.arange(self.config.cycle, device=self.maps.device)
         rgba = self.still(self.identity[index, None], steps.new_tensor([motion]), steps[None])[0].cpu().float() / 255
         return VideoClip(
             frames=rgba[:, :3],

@@ -39,9 +39,10 @@ def swap(
 
     The content (appearance, and for sprites the direction) is read from all frames of `content`. The motion is one
     state of `motion`, unrolled by its action's operator: for every `reinfer` frames (default: the length of a training
-    window; 0: once for the whole clip) the state is read anew at the middle frame of that stretch and flows both ways
-    from it. The result has `frames` frames (default: as many as `motion`) at the times of `motion`; frames beyond its
-    end follow the flow of the last stretch. The action is read from `motion` unless it is named.
+    window; 0: once for the whole clip) the state is read anew at the middle frame of that stretch, or at all of its
+    frames with `model.state_everywhere`, and flows both ways from it. The result has `frames` frames (default: as many
+    as `motion`) at the times of `motion`; frames beyond its end follow the flow of the last stretch. The action is read
+    from `motion` unless it is named.
 
     `playback` chooses other times and takes each from the stretch it lies in; to close a loop, the state is read once
     and the frequencies are snapped. With `block` only that operator moves, and the others keep their first state; in a
@@ -216,7 +217,7 @@ def _unrolled(
     for number, (first, after) in enumerate(pairwise(edges)):
         rows = which == number
         anchor = model.anchor(first, after)
-        state = model.mean_state(h, anchor, action)
+        state = model.state_read(h, at[None].to(h.device), anchor, action, (first, after))
         if number == 0:
             states = state.new_empty(1, len(times), *state.shape[1:])
             still = model.flow(state, (at[:1] - at[anchor])[None].to(h.device))[:, 0]

@@ -69,6 +69,10 @@ class Halo(Drawing, Preparing):
         self.operator: Operator | Forward = DYNAMICS[config.operator](self.count, config.d, config.period)
         if config.closed and isinstance(self.operator, Operator):
             self.operator = self.operator.snapped(config.period)
+        if config.state_everywhere and not self.operator.both_ways:
+            raise ConfigError(
+                f"model.state_everywhere: {config.operator} runs forwards only; take a Hamiltonian operator"
+            )
         self.prior = PRIORS[config.prior](self.count, config.d)
         shape = Shape(
             channels=domain.channels,
@@ -187,6 +191,27 @@ class Halo(Drawing, Preparing):
         where = torch.full((h.shape[0],), at, device=h.device)
         return self.state_gaussian(self.recent(h, where), action).mean * self.moving(action)[..., None]
 
+    def state_read(
+        self,
+        h: Float[Tensor, "B T h"],
+        times: Float[Tensor, "#B T"],
+        at: int,
+        action: Int[Tensor, " B"],
+        within: tuple[int, int] | None = None,
+    ) -> Float[Tensor, "B K n"]:
+        """The state at frame `at` of clips whose frames are at `times`: the most likely one as it is read there or,
+        with `model.state_everywhere`, the mean of those that are read at each of the frames `within`, first and after
+        the last (all of them if None), which the flow carries there: what one frame leaves open, the others tell."""
+        if not self.config.state_everywhere:
+            return self.mean_state(h, at, action)
+        frames = torch.arange(*(within or (0, h.shape[1])), device=h.device)
+        steps, last = self.window_steps(frames), h.shape[1] - 1
+        recent = h[:, steps.clamp(0, last)] * ((steps >= 0) & (steps <= last))[..., None]
+        doing = action.repeat_interleave(len(frames))
+        read = self.state_gaussian(recent.flatten(0, 1), doing).mean * self.moving(doing)[..., None]
+        elapsed = (times[:, at : at + 1] - times[:, frames]).expand(len(h), -1).reshape(-1, 1)
+        return self.flow(read, elapsed)[:, 0].unflatten(0, (len(h), -1)).mean(1)
+
     def phase(
         self,
         frames: Float[Tensor, "B T C H W"],
@@ -198,7 +223,8 @@ class Halo(Drawing, Preparing):
         from the clip if None."""
         h = self.encode(frames)
         at = self.anchor(0, h.shape[1])
-        state = self.mean_state(h, at, self._action_seen(frames, h).argmax(1) if action is None else action)
+        action = self._action_seen(frames, h).argmax(1) if action is None else action
+        state = self.state_read(h, times, at, action)
         return self.flow(state, (times if wanted is None else wanted) - times[:, at : at + 1])
 
     def energy(self, states: Float[Tensor, "B T K n"]) -> dict[str, Float[Tensor, "B T K"]]:

@@ -53,6 +53,9 @@ class HaloConfig:
     """Colours that the compact decoder mixes."""
     window: int = 2
     """Frames that the momentum is read from: frame t and those before it."""
+    state_everywhere: bool = False
+    """Whether the state of a clip is the mean of those that are read at each of its frames, carried to one moment by
+    the flow; false: it is read at one frame, as in the paper. In training it is always read at one."""
     content_frames: int = 0
     """Frames, drawn at random, that the content is read from in training; 0: the whole clip, as in the paper."""
     content_noise: float = 0.0
