@@ -59,8 +59,12 @@ class Renderer(nn.Module):
         self.character_encoder = nets.encoder(
             self.sight.channels, config.width, channels, config.padding, masks=self.masks
         )
-        self.background_encoder = nets.encoder(3, config.width, config.features, config.padding)
-        self.decoder = nets.decoder(config.width, config.features, config.padding)
+        sizes = (config.width, config.features, config.padding)
+        if config.filling and nets.filling:
+            self.background_encoder = nets.filling(*sizes, heads=config.filling)
+        else:
+            self.background_encoder = nets.encoder(3, *sizes)
+        self.decoder = nets.decoder(*sizes)
         self.stride = nets.stride
         c = config
         freedom = FREEDOMS[c.freedom]
@@ -254,9 +258,16 @@ class Renderer(nn.Module):
         return terms
 
     def _solo(self, alone: Tensor, other: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
-        """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes)."""
+        """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes).
+
+        One that fills in must show all of them first: it finds the canvas so soon that whatever else stands on it would
+        be taken for the character, and excused for ever.
+        """
         error = functional.smooth_l1_loss(alone, other, beta=ROUND, reduction="none")
-        return ((1 - self.outline(theirs).detach()) * error).mean() if self.covers else error.mean()
+        if not self.covers:
+            return error.mean()
+        excused = self.settled if self.config.filling else 1.0
+        return ((1 - excused * self.outline(theirs).detach()) * error).mean()
 
     def _practised(self, frames: Tensor, z: Tensor) -> Float[Tensor, ""]:
         """How far T_Z goes astray between codes and the same codes moved in a known way, where there is anybody."""

@@ -55,6 +55,9 @@ class RendererConfig:
     """Channels of the feature maps, c' in the paper; at least 3 with pixels."""
     patch: int = 4
     """Side of the squares, in pixels, on which the networks called pixels work; it must divide a frame's sides."""
+    filling: int = 0
+    """With pixels: colours that each place of a frame finds elsewhere in it, by attention, to fill in what the
+    character hides of the background; 0: f_b paints, as f_c does. Ours."""
     hidden: int = 128
     """Channels of the network that gives the transformation."""
     padding: Padding = "zeros"
@@ -141,7 +144,10 @@ class RendererConfig:
             raise ConfigError(f"model.cleared is {self.cleared}; a cover is needed, at least 0 and below 1")
         if self.apart and not (self.itself and self.solo):
             raise ConfigError("model.apart: codes then learn from model.itself and model.solo; give both a weight")
-        needed = NETWORKS[self.networks](self.patch).least
+        nets = NETWORKS[self.networks](self.patch)
+        if self.filling and nets.filling is None:
+            raise ConfigError(f"model.filling is {self.filling}; networks: {self.networks} cannot; take pixels, or 0")
+        needed = nets.least
         if self.features < needed:
             raise ConfigError(f"model.features is {self.features}; networks: {self.networks} need {needed} at least")
 
@@ -153,6 +159,7 @@ WEIGHTS = (
     "invariance",
     "inverse",
     "repaint",
+    "filling",
     "cover",
     "solo",
     "itself",

@@ -14,6 +14,7 @@ from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.nn.registration import about, centre, crop, displacement, whole_middle
 from kinema.nn.scene import AffineHead, SceneDecoder, SceneEncoder
+from kinema.nn.scene_filling import FillingEncoder
 from kinema.nn.scene_pixels import COLOURS, PixelDecoder, PixelEncoder
 
 CROP = 16
@@ -214,6 +215,8 @@ class Networks:
     """What a frame's sides must be multiples of."""
     least: int = 1
     """Features that are needed at least."""
+    filling: Callable[..., nn.Module] | None = None
+    """An encoder of backgrounds that fills in (width, features, padding, heads), where there is one."""
 
 
 def residual(patch: int) -> Networks:
@@ -224,7 +227,8 @@ def residual(patch: int) -> Networks:
 
 def pixels(patch: int) -> Networks:
     """Codes as large as the frame."""
-    return Networks(partial(PixelEncoder, patch=patch), partial(PixelDecoder, patch=patch), 1, patch, COLOURS)
+    encoder, decoder = partial(PixelEncoder, patch=patch), partial(PixelDecoder, patch=patch)
+    return Networks(encoder, decoder, 1, patch, COLOURS, partial(FillingEncoder, patch=patch))
 
 
 NETWORKS: dict[str, Callable[[int], Networks]] = {

@@ -163,6 +163,7 @@ SMALL_PIXELS: Mapping[str, str] = {**SMALL, "model.patch": "2", "model.width": "
 PLAIN: Mapping[str, str] = {
     "model.networks": "residual",
     "model.features": "32",
+    "model.filling": "0",
     "model.character": "frame",
     "model.compositing": "add",
     "model.transformation": "features",
