@@ -261,6 +261,7 @@ def test_given_transformations_are_used():
         ({"cleared": 1.0, "compositing": "over"}, "model.cleared is 1.0"),
         ({"inverse": 1.0, "transformation": "given"}, "model.inverse"),
         ({"jitter": -1.0}, "model.jitter is -1.0"),
+        ({"still": 1.5}, "model.still is 1.5; a share"),
         ({"repaint": -8}, "model.repaint is -8"),
         ({"components": 0}, "model.components is 0"),
         ({"apart": True, "solo": 1.0}, "model.apart: codes then learn from model.itself"),
@@ -467,3 +468,27 @@ def test_faint_cover_is_cleared_from_what_moved_but_not_in_training(parts):
     torch.testing.assert_close(shown[:, :, 0].sum(1)[seen], as_it_was[:, :, 0].sum(1)[seen], atol=1e-4, rtol=1e-4)
     model.train()
     torch.testing.assert_close(model.move(z, theta), plain.train().move(z, theta), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"transformation": "given"}])
+def test_pairs_may_stand_still(options):
+    """All of them: as if the second frame were the first. Half of them: some rows of each kind."""
+    batch = squares(64, 0)
+    if options:
+        batch = PairBatch(batch.first, batch.second, affine.identity(64) + 0.1 * torch.randn(64, 2, 3))
+    frozen = PairBatch(batch.first, batch.first, None if batch.given is None else affine.identity(64))
+    always, never = made(still=1.0, **options), made(**options)
+    assert_terms(always.losses(batch).terms, never.losses(frozen).terms)
+    first, second = batch.first.float(), batch.second.float()
+    stilled, given = made(still=0.5)._stilled(first, second, batch.given)
+    stays = (stilled == first).flatten(1).all(1)
+    assert 16 < int(stays.sum()) < 48
+    assert torch.equal(stilled[~stays], second[~stays])
+    if given is not None and batch.given is not None:
+        assert torch.equal(given[~stays], batch.given[~stays])
+        assert torch.equal(given[stays], affine.identity(int(stays.sum())))
+
+
+def assert_terms(found, expected):
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)

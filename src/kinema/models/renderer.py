@@ -19,13 +19,15 @@ from kinema.models.base import Losses
 from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.registration import landing_error, practice, pyramid_error
 from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, FREEDOMS, NETWORKS, TRANSFORMATIONS, Reading, Views, over
+from kinema.nn.scene_filling import FillingEncoder
 from kinema.nn.scene_repaint import Repaint
 
 ROUND = 0.3
 """An error of the background alone counts squared below this, in [0, 1], and in proportion above it."""
 
 DUE = 3
-"""In units of `settle`: when codes are nearly what they will be, and `repaint` gets to know characters."""
+"""In units of `settle`: when codes are nearly what they will be, `repaint` gets to know characters, and backgrounds are
+filled in."""
 
 
 def parted(whole: Float[Tensor, "B C h w"], shares: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K C h w"]:
@@ -59,12 +61,8 @@ class Renderer(nn.Module):
         self.character_encoder = nets.encoder(
             self.sight.channels, config.width, channels, config.padding, masks=self.masks
         )
-        sizes = (config.width, config.features, config.padding)
-        if config.filling and nets.filling:
-            self.background_encoder = nets.filling(*sizes, heads=config.filling)
-        else:
-            self.background_encoder = nets.encoder(3, *sizes)
-        self.decoder = nets.decoder(*sizes)
+        self.background_encoder = nets.encoder(3, config.width, config.features, config.padding)
+        self.decoder = nets.decoder(config.width, config.features, config.padding)
         self.stride = nets.stride
         c = config
         freedom = FREEDOMS[c.freedom]
@@ -72,6 +70,10 @@ class Renderer(nn.Module):
         self.head = TRANSFORMATIONS[c.transformation](reading)
         side = (domain.size[0] // nets.stride, domain.size[1] // nets.stride)
         self.repaint = Repaint(channels, c.parts, c.repaint, c.components, side) if c.repaint else None
+        if config.filling and nets.filling:  # last, so that all else begins as without it
+            self.background_encoder = nets.filling(
+                self.background_encoder, config.width, config.padding, config.filling
+            )
         self.settled, self.due = 1.0, True
         self.strangers = self.repaint is not None  # asked once a step, so not of the device
 
@@ -189,15 +191,18 @@ class Renderer(nn.Module):
 
     def anneal(self, share: float) -> None:
         """Of a moment of training, of which `share` is done: how far the scene loss and the price of cover count, and
-        whether `repaint` may get to know characters."""
+        whether `repaint` may get to know characters and backgrounds are filled in."""
         settle = self.config.settle
         self.due = share >= DUE * settle
+        if isinstance(self.background_encoder, FillingEncoder):
+            self.background_encoder.fills = self.due
         self.settled = min(1.0, max(0.0, share / settle - 1)) if settle else 1.0
 
     def losses(self, batch: PairBatch) -> Losses:
         """The paper's eq. 4 with every norm a mean of squares, and the terms that are not the paper's."""
         c = self.config
         first, second = self._jittered(*(x.float() / 255 for x in (batch.first, batch.second)))
+        second, given = self._stilled(first, second, batch.given)
         frames = torch.cat([first, second])
         backgrounds = self.encode_background(frames)
         b1, b2 = backgrounds.chunk(2)
@@ -207,7 +212,7 @@ class Renderer(nn.Module):
         seen, behind = (parted(whole.detach(), shares), backgrounds.detach()) if c.apart else (both, backgrounds)
         if self.repaint is not None and self.due and self.strangers:
             self.strangers = not self.repaint.meet(whole.detach().float(), self.outline(both).detach().float())
-        terms = self._scene(frames, seen, behind, batch.given)
+        terms = self._scene(frames, seen, behind, given)
         terms["invariance"] = (b1 - b2).float().square().mean()
         if c.solo and alone is not None:
             terms["solo"] = self._solo(alone.float(), frames.roll(len(first), 0), both.roll(len(first), 0))
@@ -231,6 +236,14 @@ class Renderer(nn.Module):
         mixed = self.config.jitter * torch.rand(count, 1, 1, 1, device=device)
         colour = torch.rand(count, 3, 1, 1, device=device)
         return [x + mixed * (colour - x) for x in frames]
+
+    def _stilled(self, first: Tensor, second: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The second frames and the true movements, in some pairs the first frame again and none."""
+        if not self.config.still:
+            return second, given
+        stays = torch.rand(len(first), 1, 1, 1, device=first.device) < self.config.still
+        given = None if given is None else torch.where(stays[..., 0], affine.identity(1).to(given), given)
+        return torch.where(stays, first, second), given
 
     def _scene(
         self, frames: Float[Tensor, "N 3 H W"], z: Tensor, b: Tensor, given: Tensor | None
@@ -258,16 +271,9 @@ class Renderer(nn.Module):
         return terms
 
     def _solo(self, alone: Tensor, other: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
-        """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes).
-
-        One that fills in must show all of them first: it finds the canvas so soon that whatever else stands on it would
-        be taken for the character, and excused for ever.
-        """
+        """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes)."""
         error = functional.smooth_l1_loss(alone, other, beta=ROUND, reduction="none")
-        if not self.covers:
-            return error.mean()
-        excused = self.settled if self.config.filling else 1.0
-        return ((1 - excused * self.outline(theirs).detach()) * error).mean()
+        return ((1 - self.outline(theirs).detach()) * error).mean() if self.covers else error.mean()
 
     def _practised(self, frames: Tensor, z: Tensor) -> Float[Tensor, ""]:
         """How far T_Z goes astray between codes and the same codes moved in a known way, where there is anybody."""

@@ -117,6 +117,9 @@ class RendererConfig:
     """The greatest angle of these, in degrees."""
     settle: float = 0.0
     """Share of training before the scene loss and the price of cover count; they do fully at twice that. Ours."""
+    still: float = 0.0
+    """Share of the pairs, in training, whose second frame is the first once more. Ours: so T_Z learns what no movement
+    looks like, which pairs of different frames never show."""
     jitter: float = 0.0
     """Share of a random colour that is mixed into both frames of a pair, at most. Ours."""
 
@@ -136,6 +139,8 @@ class RendererConfig:
         for name in ("inverse", "align", "practice"):
             if fixed and getattr(self, name):
                 raise ConfigError(f"model.{name}: a transformation that is given is not learned; set it to 0")
+        if self.still > 1:
+            raise ConfigError(f"model.still is {self.still}; a share of the pairs is needed, 0 to 1")
         for name in ("cover", "cleared"):
             if getattr(self, name) and COMPOSITING[self.compositing] is add:
                 told = "only a character that covers has a share; set model.compositing to over"
@@ -166,6 +171,7 @@ WEIGHTS = (
     "align",
     "practice",
     "settle",
+    "still",
     "jitter",
 )
 """Settings that are 0 or more."""

@@ -216,7 +216,7 @@ class Networks:
     least: int = 1
     """Features that are needed at least."""
     filling: Callable[..., nn.Module] | None = None
-    """An encoder of backgrounds that fills in (width, features, padding, heads), where there is one."""
+    """What makes an encoder fill in (the encoder, width, padding, heads), where there is such a thing."""
 
 
 def residual(patch: int) -> Networks:
@@ -228,7 +228,7 @@ def residual(patch: int) -> Networks:
 def pixels(patch: int) -> Networks:
     """Codes as large as the frame."""
     encoder, decoder = partial(PixelEncoder, patch=patch), partial(PixelDecoder, patch=patch)
-    return Networks(encoder, decoder, 1, patch, COLOURS, partial(FillingEncoder, patch=patch))
+    return Networks(encoder, decoder, 1, patch, COLOURS, FillingEncoder)
 
 
 NETWORKS: dict[str, Callable[[int], Networks]] = {
