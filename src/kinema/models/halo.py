@@ -130,16 +130,16 @@ class Halo(Drawing, Preparing):
         """The frame of the frames first ... after - 1 whose state is read: the middle, or where all motion begins."""
         return (first + after) // 2 if self.operator.both_ways else first
 
-    def window_steps(self, at: Int[Tensor, " B"]) -> Int[Tensor, "B w"]:
+    def window_steps(self, at: Int[Tensor, "*n"]) -> Int[Tensor, "*n w"]:
         """The frames that the momentum at frame `at` is read from, that frame last: those before it, or, where the
         motion runs forwards only and is read at its first frame, those after it."""
         way = 1 if self.operator.both_ways else -1
-        return at[:, None] + way * torch.arange(1 - self.config.window, 1, device=at.device)
+        return at[..., None] + way * torch.arange(1 - self.config.window, 1, device=at.device)
 
-    def recent(self, h: Float[Tensor, "B T h"], at: Int[Tensor, " B"]) -> Float[Tensor, "B w h"]:
-        """The features of the frames `window_steps`, zero outside the clip."""
+    def recent(self, h: Float[Tensor, "B T h"], at: Int[Tensor, "B *n"]) -> Float[Tensor, "B *n w h"]:
+        """The features of the frames `window_steps` of each clip, zero outside it."""
         steps, last = self.window_steps(at), h.shape[1] - 1
-        rows = torch.arange(h.shape[0], device=h.device)[:, None]
+        rows = torch.arange(h.shape[0], device=h.device).view(-1, *(1 for _ in at.shape))
         return h[rows, steps.clamp(0, last)] * ((steps >= 0) & (steps <= last))[..., None]
 
     def infer(
@@ -205,10 +205,9 @@ class Halo(Drawing, Preparing):
         if not self.config.state_everywhere:
             return self.mean_state(h, at, action)
         frames = torch.arange(*(within or (0, h.shape[1])), device=h.device)
-        steps, last = self.window_steps(frames), h.shape[1] - 1
-        recent = h[:, steps.clamp(0, last)] * ((steps >= 0) & (steps <= last))[..., None]
+        recent = self.recent(h, frames.expand(len(h), -1)).flatten(0, 1)
         doing = action.repeat_interleave(len(frames))
-        read = self.state_gaussian(recent.flatten(0, 1), doing).mean * self.moving(doing)[..., None]
+        read = self.state_gaussian(recent, doing).mean * self.moving(doing)[..., None]
         elapsed = (times[:, at : at + 1] - times[:, frames]).expand(len(h), -1).reshape(-1, 1)
         return self.flow(read, elapsed)[:, 0].unflatten(0, (len(h), -1)).mean(1)
 

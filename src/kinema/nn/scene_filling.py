@@ -6,7 +6,7 @@ was painted and those. What is painted counts for nearly all at the beginning. T
 neighbours have the same colour, which tells shapes whatever colours they have.
 
 It waits until a character is told from what is behind: copying finds the canvas so soon that whatever else stands on it
-would be taken for the character for ever, and nothing would be left for the background to learn from.
+would be taken for the character, whose cover excuses the background from showing it.
 """
 
 import torch
@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinema.nn.scene import SLOPE, Padding
-from kinema.nn.scene_pixels import COLOURS, PixelEncoder, Step, conv, silent
+from kinema.nn.scene import Padding
+from kinema.nn.scene_pixels import COLOURS, PixelEncoder, Step, conv, detour, silent
 
 KEY = 16
 """Numbers that places find each other by."""
@@ -51,10 +51,7 @@ class FillingEncoder(nn.Module):
         if not self.fills:
             return painted
         h = self.first(functional.pixel_unshuffle(torch.cat([x, alike(x, 2), alike(x, 3)], 1), self.patch))
-        even = functional.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))
-        coarse = self.middle(self.down(functional.leaky_relu(even, SLOPE)))
-        back = self.up(functional.leaky_relu(coarse, SLOPE))[..., : h.shape[-2], : h.shape[-1]]
-        h = functional.leaky_relu(self.fine(h + back), SLOPE)
+        h = detour(h, self.down, self.middle, self.up, self.fine)
         return torch.cat([self.filled(painted[:, :COLOURS], x, h), painted[:, COLOURS:]], 1)
 
     def filled(

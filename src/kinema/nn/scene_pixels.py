@@ -53,6 +53,16 @@ class Step(nn.Sequential):
         return input + super().forward(input)
 
 
+def detour(
+    h: Float[Tensor, "B C a b"], down: nn.Module, middle: nn.Module, up: nn.Module, fine: nn.Module
+) -> Float[Tensor, "B C a b"]:
+    """Features, and what half their resolution tells of them; rectified."""
+    even = functional.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))
+    coarse = middle(down(functional.leaky_relu(even, SLOPE)))
+    back = up(functional.leaky_relu(coarse, SLOPE))[..., : h.shape[-2], : h.shape[-1]]
+    return functional.leaky_relu(fine(h + back), SLOPE)
+
+
 class PixelEncoder(nn.Module):
     """Pictures, colours first and around zero, to maps of their own size, of which the first are colours too."""
 
@@ -73,10 +83,7 @@ class PixelEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "B I H W"]) -> Float[Tensor, "B C H W"]:
         h = self.first(functional.pixel_unshuffle(x, self.patch))
-        even = functional.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))
-        coarse = self.middle(self.down(functional.leaky_relu(even, SLOPE)))
-        back = self.up(functional.leaky_relu(coarse, SLOPE))[..., : h.shape[-2], : h.shape[-1]]
-        learned = self.last(functional.leaky_relu(self.fine(h + back), SLOPE))
+        learned = self.last(detour(h, self.down, self.middle, self.up, self.fine))
         found = functional.pad(x[:, :COLOURS], (0, 0, 0, 0, 0, self.more)) + functional.pixel_shuffle(
             learned, self.patch
         )
