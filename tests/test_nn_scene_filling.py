@@ -120,7 +120,7 @@ def test_until_it_is_due_it_shows_what_was_painted():
     torch.manual_seed(1)
     filling = Renderer(RendererConfig(**options, filling=2), domain)
     with torch.no_grad():
-        for p in filling.background_encoder.mix.parameters():
+        for p in filling.background_encoder.get_submodule("mix").parameters():
             p.normal_()
     x = torch.rand(2, 3, 16, 16)
     filling.anneal(0.2)
