@@ -97,15 +97,18 @@ def test_the_background_alone_is_held_against_the_other_frame():
 PIXELS = {"networks": "pixels", "patch": 2, "character": "rest", "compositing": "over", "transformation": "centred"}
 
 
-def test_where_a_character_covers_the_other_frame_says_nothing_of_the_background():
-    model, batch = made(solo=1.0, **PIXELS), squares(4, 0)
-    torch.nn.init.normal_(model.background_encoder.last.weight, std=0.3)
+@pytest.mark.parametrize(("filling", "due", "bound"), [(0, True, 0.3), (2, False, 0.3), (2, True, 1.0)])
+def test_where_a_character_covers_the_other_frame_says_nothing_of_the_background(filling, due, bound):
+    model, batch = made(solo=1.0, filling=filling, **PIXELS), squares(4, 0)
+    model.due = due
+    painted = model.background_encoder.painted if filling else model.background_encoder
+    torch.nn.init.normal_(painted.last.weight, std=0.3)
     first, second = batch.first.float() / 255, batch.second.float() / 255
     backgrounds = model.alone(model.encode_background(torch.cat([first, second])))
     cover = model.outline(model.encode_character(torch.cat([second, first])))
     assert 0.05 < cover.mean() < 0.95, "some is covered, some is not"
     off = (backgrounds - torch.cat([second, first])).abs()
-    huber = torch.where(off < 0.3, off.square() / 0.6, off - 0.15)
+    huber = torch.where(off < bound, off.square(), 2 * bound * off - bound**2) / 0.6
     torch.testing.assert_close(model.losses(batch).terms["solo"], ((1 - cover) * huber).mean())
 
 

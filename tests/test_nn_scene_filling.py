@@ -55,6 +55,19 @@ def test_colours_are_copied_by_places():
     assert_close(filling.filled(painted, nothing, h) + filling.filled(nothing, x, h), shown)
 
 
+def test_what_is_copied_does_not_hang_on_how_long_features_are():
+    """With all else silent features are those of the first layer: a thousand times as long they copy the same."""
+    filling, x = encoder(), torch.rand(2, 3, 16, 16) - 0.5
+    with torch.no_grad():
+        for layer in (filling.up, *(step[-1] for step in filling.fine)):
+            layer.weight.zero_(), layer.bias.zero_()
+        shown = filling(x)
+        filling.first.weight.mul_(1000), filling.first.bias.mul_(1000)
+        assert_close(filling(x), shown, atol=1e-5, rtol=1e-5)
+        filling.first.weight.neg_()
+    assert (filling(x) - shown).abs().max() > 0.01
+
+
 def test_the_attention_is_that_of_its_formula():
     filling, h = encoder(patch=2, heads=3), torch.randn(1, 8, 3, 4)
     x, painted = torch.rand(2, 1, 3, 6, 8) - 0.5

@@ -30,6 +30,7 @@ from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
 from kinema.models.halo_preparing import Preparing
 from kinema.nn.blend import towards_another
+from kinema.nn.centred import CentredContent, Centres
 from kinema.nn.density import Density, Parts
 from kinema.nn.found_actions import FoundActions
 from kinema.nn.networks import NETWORKS, Shape
@@ -97,6 +98,9 @@ class Halo(Drawing, Preparing):
         self.encoder, self.decoder, self.coordinates = networks.encoder, networks.decoder, networks.coordinates
         self.content, self.position, self.momentum = networks.content, networks.position, networks.momentum
         self.action_head = networks.action
+        self.centres = Centres(config.centred, len(domain.actions), config.content) if config.centred else None
+        if self.centres is not None:
+            self.content = CentredContent(self.content, self.centres, self.action_head)
         self.contents: Density | Parts | None = None
         if config.content_parts:
             self.contents = Parts(config.content_parts, config.content_values, config.content)
@@ -181,10 +185,6 @@ class Halo(Drawing, Preparing):
     def flow(self, state: Float[Tensor, "B K n"], times: Float[Tensor, "*B T"]) -> Float[Tensor, "B T K n"]:
         """The trajectory through `state` at `times`, counted from it."""
         return self.operator.flow(state, times)
-
-    def decode(self, z: Float[Tensor, "B z"], states: Float[Tensor, "B T K n"]) -> Float[Tensor, "B T C H W"]:
-        """Frames from the content and the positions of a trajectory; momenta only move."""
-        return self.coordinates.leave(self.decoder(z, states[..., : self.config.d]))
 
     def mean_state(self, h: Float[Tensor, "B T h"], at: int, action: Int[Tensor, " B"]) -> Float[Tensor, "B K n"]:
         """The most likely state at frame `at` of clips with the features `h`."""

@@ -23,7 +23,8 @@ from kinema.nn.scene_filling import FillingEncoder
 from kinema.nn.scene_repaint import Repaint
 
 ROUND = 0.3
-"""An error of the background alone counts squared below this, in [0, 1], and in proportion above it."""
+"""An error of the background alone counts squared below this, in [0, 1], and in proportion above it, until backgrounds
+are filled in."""
 
 DUE = 3
 """In units of `settle`: when codes are nearly what they will be, `repaint` gets to know characters, and backgrounds are
@@ -272,7 +273,9 @@ class Renderer(nn.Module):
 
     def _solo(self, alone: Tensor, other: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
         """Backgrounds alone against the other frames, where no character covers these (`theirs`: their codes)."""
-        error = functional.smooth_l1_loss(alone, other, beta=ROUND, reduction="none")
+        # What is hidden and filled in can but be guessed, and the best guess is a mean: then all errors are squared.
+        bound = 1.0 if self.due and isinstance(self.background_encoder, FillingEncoder) else ROUND
+        error = bound / ROUND * functional.smooth_l1_loss(alone, other, beta=bound, reduction="none")
         return ((1 - self.outline(theirs).detach()) * error).mean() if self.covers else error.mean()
 
     def _practised(self, frames: Tensor, z: Tensor) -> Float[Tensor, ""]:

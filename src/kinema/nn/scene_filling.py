@@ -21,6 +21,9 @@ KEY = 16
 """Numbers that places find each other by."""
 ALIKE = 50.0
 """Neighbours count as alike by exp(-ALIKE d) of the greatest difference d of their channels, in [0, 1]."""
+SPREADS, FINE = (1, 2, 3, 1, 2, 3, 1, 1), (1, 2, 1)
+"""How far apart the places of each step's first convolution lie, at half the resolution of the places and at theirs:
+what is half hidden goes on far from where it ends."""
 OWN = 5.0
 """What a pixel as it was painted is ahead by of each colour found, in logits: at the beginning nothing else is told."""
 
@@ -38,9 +41,9 @@ class FillingEncoder(nn.Module):
         self.register_buffer("ahead", torch.tensor([OWN, *[0.0] * heads])[:, None, None], persistent=False)
         self.first = conv((COLOURS + 2) * patch**2, width, padding)
         self.down = nn.Conv2d(width, 2 * width, 4, 2, 1, padding_mode=padding)
-        self.middle = nn.Sequential(*(Step(2 * width, padding, spread) for spread in (1, 2, 1, 2)))
+        self.middle = nn.Sequential(*(Step(2 * width, padding, spread) for spread in SPREADS))
         self.up = nn.ConvTranspose2d(2 * width, width, 4, 2, 1)
-        self.fine = Step(width, padding)
+        self.fine = nn.Sequential(*(Step(width, padding, spread) for spread in FINE))
         self.find = nn.Conv2d(width, 2 * heads * KEY, 1)
         self.offer = conv(width, heads * patch**2, padding)
         self.mix = silent(conv(width, (heads + 1) * patch**2, padding))
@@ -52,6 +55,8 @@ class FillingEncoder(nn.Module):
             return painted
         h = self.first(functional.pixel_unshuffle(torch.cat([x, alike(x, 2), alike(x, 3)], 1), self.patch))
         h = detour(h, self.down, self.middle, self.up, self.fine)
+        # Of one length everywhere: so deep a network was once seen to run away with its logits.
+        h = functional.rms_norm(h.movedim(1, -1), h.shape[1:2]).movedim(-1, 1)
         return torch.cat([self.filled(painted[:, :COLOURS], x, h), painted[:, COLOURS:]], 1)
 
     def filled(
