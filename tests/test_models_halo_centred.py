@@ -1,5 +1,7 @@
 """What goes with an action in contents is taken from the clip and given to the action that is shown."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -12,9 +14,9 @@ from toy import Toy
 CONTENT = 5
 
 
-def centred(seed=0, **options):
+def centred(seed=0, **options) -> Any:
     """Its centres far apart, as if they had been fitted, and all actions recognised about equally often."""
-    halo = model(seed, centred=1.0, **options)
+    halo: Any = model(seed, centred=1.0, **options)
     logits = halo.action_head(halo.encode(clips()))
     halo.action_head.per_action[:, -1] -= logits.mean(0)
     halo.centres.per_action.copy_(torch.randn(3, CONTENT, generator=torch.Generator().manual_seed(9)))
@@ -37,7 +39,7 @@ def test_what_is_shown_has_what_its_action_adds():
     shown = halo.decode(z, states)
     assert_close(shown, halo.decoder(z + halo.centres.per_action[ACTION], states[..., : halo.config.d]))
     own = halo.recognise(clips()).argmax(1)
-    plain = model(centred=1.0)  # its centres are zero
+    plain: Any = model(centred=1.0)  # its centres are zero
     for asked, same in ((own, True), ((own + 1) % 3, False)):
         shown, uncentred = (m.transfer(clips(), clips(), times, asked) for m in (halo, plain))
         assert ((shown - uncentred).abs().max() < 1e-5) == same
@@ -83,7 +85,7 @@ def test_the_effects_are_those_of_actions_on_what_is_read():
 
 
 def test_who_goes_on_from_such_a_run_has_its_centres():
-    base, halo = centred(seed=1), model(centred=1.0)
+    base, halo = centred(seed=1), centred()
     with torch.no_grad():
         adopt(halo, base, ("slash", "walk", "jump"), ("walk", "slash", "cast"))
     assert_close(halo.centres.per_action, base.centres.per_action[torch.tensor([1, 0, 0])])

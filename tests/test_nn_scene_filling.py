@@ -8,7 +8,7 @@ from kinema.errors import ConfigError
 from kinema.models.renderer import Renderer
 from kinema.models.renderer_config import PairDomain, RendererConfig
 from kinema.nn.scene_filling import FillingEncoder, alike
-from kinema.nn.scene_pixels import PixelEncoder
+from kinema.nn.scene_pixels import PixelEncoder, Step
 
 
 def begun(width=8, features=3, patch=4, heads=2):
@@ -59,10 +59,12 @@ def test_what_is_copied_does_not_hang_on_how_long_features_are():
     """With all else silent features are those of the first layer: a thousand times as long they copy the same."""
     filling, x = encoder(), torch.rand(2, 3, 16, 16) - 0.5
     with torch.no_grad():
-        for layer in (filling.up, *(step[-1] for step in filling.fine)):
-            layer.weight.zero_(), layer.bias.zero_()
+        for part in (filling.up, *(step[-1] for step in filling.fine if isinstance(step, Step))):
+            for p in part.parameters():
+                p.zero_()
         shown = filling(x)
-        filling.first.weight.mul_(1000), filling.first.bias.mul_(1000)
+        for p in filling.first.parameters():
+            p.mul_(1000)
         assert_close(filling(x), shown, atol=1e-5, rtol=1e-5)
         filling.first.weight.neg_()
     assert (filling(x) - shown).abs().max() > 0.01
