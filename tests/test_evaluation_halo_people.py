@@ -8,6 +8,7 @@ from kinema.data.folders import FolderClips, FolderConfig
 from kinema.errors import ConfigError
 from kinema.evaluation import halo_people
 from kinema.evaluation.halo_people import (
+    Committee,
     evaluate_people,
     movement,
     passes,
@@ -17,6 +18,7 @@ from kinema.evaluation.halo_people import (
     wall_alone,
     without_wall,
 )
+from kinema.evaluation.trained_judge import JudgeNetwork
 from kinema.evaluation.windows import floats
 from kinema.files.strip import write_strip
 from kinema.models.base import Domain
@@ -144,6 +146,7 @@ def measure(sources):
             patch.setattr(halo_people, "fit_reader", once)
             patch.setattr(halo_people, "VIEWS", 1)
             patch.setattr(halo_people, "BATCH", 8)
+            patch.setattr(halo_people, "MEMBERS", 2)
             return evaluate_people(double(), test, train, 0, steps=30, learned=ACTIONS[:2], audit=ACTIONS[2])
 
     return measured
@@ -161,6 +164,36 @@ def test_the_judges_are_fit_and_the_oracle_reaches_every_bar(oracle):
     assert oracle["held out/action"] == oracle["training/kept"] == 1
     assert oracle["held out/own action"] == pytest.approx(1 / 3)
     assert oracle["judge/chance person"] == 0.25
+
+
+def test_a_committee_is_as_sure_as_its_members_together():
+    """Two who are not sure and right outvote one who is a little surer and wrong."""
+
+    class Member(JudgeNetwork):
+        def __init__(self, *shares):
+            super().__init__({"who": ("one", "another")}, (4, 4))
+            self.shares = torch.tensor([shares])
+
+        def logits(self, frames):
+            return self.shares.log().expand(len(frames), -1) + 7.0
+
+    members = [Member(0.6, 0.4), Member(0.6, 0.4), Member(0.35, 0.65)]
+    votes = Committee(members).logits(torch.zeros(3, 1, 3, 4, 4))
+    expected = torch.tensor([[0.6 * 0.6 * 0.35, 0.4 * 0.4 * 0.65]]).log() / 3
+    torch.testing.assert_close(votes, expected.expand(3, -1))
+
+
+def test_members_learn_each_by_themselves(sources):
+    _, train = sources
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(halo_people, "MEMBERS", 2)
+        patch.setattr(halo_people, "BATCH", 4)
+        judges = [halo_people.fit_reader([train], "action", ACTIONS, movement, seed, 1) for seed in (0, 0, 1)]
+    first, again, other = ([m.heads.weight for m in judge.members] for judge in judges)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    everyone = [*first, *other]
+    assert not any(torch.equal(a, b) for k, a in enumerate(everyone) for b in everyone[:k])
 
 
 def test_clips_are_counted_not_windows(oracle):

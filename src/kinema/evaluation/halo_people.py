@@ -21,7 +21,7 @@ from kinema.data.folders import FolderClips
 from kinema.errors import ConfigError
 from kinema.evaluation.bootstrap import interval_over_clips
 from kinema.evaluation.swap import CPU
-from kinema.evaluation.trained_judge import TrainedJudge
+from kinema.evaluation.trained_judge import JudgeNetwork, TrainedJudge
 from kinema.evaluation.windows import Windows, batched, draw_windows, floats, pixels
 from kinema.models.base import FactoredModel
 
@@ -41,6 +41,9 @@ GAIN = 0.15
 """Share by which their brightness is changed, at most."""
 STEPS, BATCH = 120, 16
 """Of the training of one judge."""
+MEMBERS = 5
+"""Judges of a committee: of those that learn from bends and one-handed waves one takes a person for another whom the
+next one knows, by the draw of its training; together they know everybody."""
 VIEWS = 4
 """Windows of each real clip that are looked at; as many of each clip and action are drawn."""
 PERSON_TRAIN, PERSON_AUDIT = ("bend", "wave1"), "wave2"
@@ -75,9 +78,9 @@ def evaluate_people(
     """What drawn motions of real people show, for people ``held out`` (`test`) and of ``training`` (`train`) apart.
 
     ``.../action``: how often the action that was fed in is seen in the content of a real clip, doing each action in
-    turn, by a judge of movements alone (`movement`) that has learned from the training people. ``.../own action``: how
+    turn, by judges of movements alone (`movement`) that has learned from the training people. ``.../own action``: how
     often the content clip's own action is seen; chance is 1 / actions. ``.../kept``: how often its person is, of all
-    people, by a judge of persons without the wall (`without_wall`) that has learned from everybody's clips of the
+    people, by judges of persons without the wall (`without_wall`) that has learned from everybody's clips of the
     actions `learned`. There the content is that of `audit` clips alone, which that judge has never seen: a model that
     pastes the input into its answer gets no credit for the judge's memory, and clothes, which people change between
     recordings, are those that the audit is on. ``.../kept audit``: the same of drawn motions of `audit` alone.
@@ -198,6 +201,17 @@ def movement(frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B T C H W"]:
 # --- judges ----------------------------------------------------------------------------------------------------------
 
 
+class Committee:
+    """Judges who vote by their log-probabilities."""
+
+    def __init__(self, members: Sequence[JudgeNetwork]) -> None:
+        self.members = members
+
+    def logits(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B S"]:
+        """The mean of the members' log-probabilities of one factor's values."""
+        return torch.stack([member.logits(frames).log_softmax(1) for member in self.members]).mean(0)
+
+
 def fit_reader(
     sources: Sequence[FolderClips],
     factor: str,
@@ -206,9 +220,22 @@ def fit_reader(
     seed: int,
     steps: int,
     actions: Sequence[str] = (),
+) -> Committee:
+    """`MEMBERS` judges of ``action`` or ``person`` from windows of the sources' clips, of these actions only where some
+    are named; every class and then every clip of it equally often, moved, mirrored, brighter or darker by chance."""
+    seeds = range(MEMBERS * seed, MEMBERS * (seed + 1))
+    return Committee([_fit_member(sources, factor, names, view, number, steps, actions) for number in seeds])
+
+
+def _fit_member(
+    sources: Sequence[FolderClips],
+    factor: str,
+    names: tuple[str, ...],
+    view: View,
+    seed: int,
+    steps: int,
+    actions: Sequence[str],
 ) -> TrainedJudge:
-    """A judge of ``action`` or ``person`` from windows of the sources' clips, of these actions only where some are
-    named; every class and then every clip of it equally often, moved, mirrored, brighter or darker by chance."""
     clips = [_clips(source, actions) for source in sources]
     label = torch.cat(
         [
@@ -259,7 +286,7 @@ def varied(frames: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Fl
     return (moved.unflatten(1, frames.shape[1:3]) * gain).clamp(0, 1)
 
 
-def _person_judges(persons: TrainedJudge, walls: TrainedJudge) -> list[tuple[str, TrainedJudge, View]]:
+def _person_judges(persons: Committee, walls: Committee) -> list[tuple[str, Committee, View]]:
     return [
         ("judge/person", persons, without_wall),
         ("judge/wall only", persons, wall_alone),
@@ -274,7 +301,7 @@ def _clips(source: FolderClips, actions: Sequence[str]) -> Int[Tensor, " N"]:
 
 
 @torch.no_grad()
-def _read(judge: TrainedJudge, view: View, frames: Clips) -> Int[Tensor, " B"]:
+def _read(judge: Committee, view: View, frames: Clips) -> Int[Tensor, " B"]:
     return batched(lambda part: judge.logits(view(small(part))).argmax(1), frames)
 
 
