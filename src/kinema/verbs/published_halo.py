@@ -176,7 +176,7 @@ OPEN: Mapping[str, str] = {
 """What every row of a comparison of dynamics shares, so that nothing but these differs: learned frequencies, and clips
 that begin anywhere, as those that are measured do: a rival's state is read at the first frame."""
 OURS = Row("Kinema", "halo-sprites", quick=BRIEF)
-NINE = Row("Kinema, 9 operators", "halo-sprites", {"data.directed": "true", "training.steps": "8000"})
+NINE = Row("Kinema, 9 operators", "halo-sprites", {"data.directed": "true", "training.steps": "14000"})
 UNCONDITIONAL = (
     Row("Kinema, unconditional", "halo-sprites-unconditional"),
     Row("Kinema, unconditional, all at once", "halo-sprites-all-at-once"),
