@@ -43,7 +43,7 @@ STEPS, BATCH = 120, 16
 """Of the training of one judge."""
 MEMBERS = 5
 """Judges of a committee: of those that learn from bends and one-handed waves one takes a person for another whom the
-next one knows, by the draw of its training; together they know everybody."""
+next one knows, by the draw of its training; three and more together know everybody in real two-handed waves."""
 VIEWS = 4
 """Windows of each real clip that are looked at; as many of each clip and action are drawn."""
 PERSON_TRAIN, PERSON_AUDIT = ("bend", "wave1"), "wave2"
@@ -53,6 +53,8 @@ ACTION, KEPT_OUT, KEPT_IN = 0.90, 0.70, 0.98
 
 Clips = UInt8[Tensor, "B T C H W"]
 View = Callable[[Float[Tensor, "B T C H W"]], Float[Tensor, "B T C H W"]]
+Lesson = Callable[[torch.Generator], tuple[Float[Tensor, "B T C H W"], Int[Tensor, " B"]]]
+"""Draws a batch of what a judge sees, and what it is."""
 
 
 def passes(results: Mapping[str, float]) -> dict[str, bool]:
@@ -78,11 +80,11 @@ def evaluate_people(
     """What drawn motions of real people show, for people ``held out`` (`test`) and of ``training`` (`train`) apart.
 
     ``.../action``: how often the action that was fed in is seen in the content of a real clip, doing each action in
-    turn, by judges of movements alone (`movement`) that has learned from the training people. ``.../own action``: how
+    turn, by judges of movements alone (`movement`) that have learned from the training people. ``.../own action``: how
     often the content clip's own action is seen; chance is 1 / actions. ``.../kept``: how often its person is, of all
-    people, by judges of persons without the wall (`without_wall`) that has learned from everybody's clips of the
-    actions `learned`. There the content is that of `audit` clips alone, which that judge has never seen: a model that
-    pastes the input into its answer gets no credit for the judge's memory, and clothes, which people change between
+    people, by judges of persons without the wall (`without_wall`) that have learned from everybody's clips of the
+    actions `learned`. There the content is that of `audit` clips alone, which those judges have never seen: a model
+    that pastes the input into its answer gets no credit for their memory, and clothes, which people change between
     recordings, are those that the audit is on. ``.../kept audit``: the same of drawn motions of `audit` alone.
 
     ``judge/action`` and ``judge/action training``: the first judge's accuracy on real clips of people held out and of
@@ -223,19 +225,6 @@ def fit_reader(
 ) -> Committee:
     """`MEMBERS` judges of ``action`` or ``person`` from windows of the sources' clips, of these actions only where some
     are named; every class and then every clip of it equally often, moved, mirrored, brighter or darker by chance."""
-    seeds = range(MEMBERS * seed, MEMBERS * (seed + 1))
-    return Committee([_fit_member(sources, factor, names, view, number, steps, actions) for number in seeds])
-
-
-def _fit_member(
-    sources: Sequence[FolderClips],
-    factor: str,
-    names: tuple[str, ...],
-    view: View,
-    seed: int,
-    steps: int,
-    actions: Sequence[str],
-) -> TrainedJudge:
     clips = [_clips(source, actions) for source in sources]
     label = torch.cat(
         [
@@ -246,16 +235,10 @@ def _fit_member(
     weight = 1 / label.bincount(minlength=len(names))[label].double()
     owner = torch.cat([torch.full_like(c, number) for number, c in enumerate(clips)])
     every = torch.cat(clips)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        judge = TrainedJudge({factor: names}, (SIDE, SIDE)).train()
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(judge.parameters(), 2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
-    for _ in range(steps):
+
+    def lesson(generator: torch.Generator) -> tuple[Float[Tensor, "B T C H W"], Int[Tensor, " B"]]:
         chosen = weight.multinomial(BATCH, replacement=True, generator=generator)
-        order = owner[chosen].argsort(stable=True)
-        chosen = chosen[order]
+        chosen = chosen[owner[chosen].argsort(stable=True)]
         frames = torch.cat(
             [
                 draw_windows(source, every[chosen[owner[chosen] == number]], generator).frames()
@@ -263,8 +246,23 @@ def _fit_member(
                 if (owner[chosen] == number).any()
             ]
         )
-        logits = judge(view(varied(small(frames), generator)))[factor]
-        loss = functional.cross_entropy(logits, label[chosen], label_smoothing=0.05)
+        return view(varied(small(frames), generator)), label[chosen]
+
+    seeds = range(MEMBERS * seed, MEMBERS * (seed + 1))
+    return Committee([_fit_member(lesson, factor, names, number, steps) for number in seeds])
+
+
+def _fit_member(lesson: Lesson, factor: str, names: tuple[str, ...], seed: int, steps: int) -> TrainedJudge:
+    """A judge that has had so many lessons."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        judge = TrainedJudge({factor: names}, (SIDE, SIDE)).train()
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(judge.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    for _ in range(steps):
+        seen, truth = lesson(generator)
+        loss = functional.cross_entropy(judge(seen)[factor], truth, label_smoothing=0.05)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

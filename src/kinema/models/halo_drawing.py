@@ -18,6 +18,11 @@ from kinema.nn.found_actions import FoundActions
 from kinema.nn.operators import Operator
 
 
+def dealt(count: int, draws: int, generator: torch.Generator) -> Int[Tensor, " N"]:
+    """Numbers below `count` in a random order, again and again until there are `draws`."""
+    return torch.randperm(count, generator=generator).repeat(1 + draws // count)[:draws]
+
+
 class Drawing(nn.Module):
     """The part of a HALO that draws; `Halo` has the rest."""
 
@@ -127,7 +132,7 @@ class Drawing(nn.Module):
             self.centres.fit(*self._contents(seen, same_content(source), seed, draws))
         if self.contents is None and self.starts is None:
             return
-        clips = torch.randperm(len(source), generator=generator).repeat(1 + draws // len(source))[:draws]
+        clips = dealt(len(source), draws, generator)
         contents, states, actions = [], [], []
         for part in clips.split(256):
             batch = seen.window(part, torch.zeros_like(part)).to(device)
@@ -153,7 +158,7 @@ class Drawing(nn.Module):
     ) -> tuple[Float[Tensor, "N z"], Int[Tensor, " N"], Int[Tensor, " N"]]:
         """Contents of windows anywhere in the training clips as they are read, who is seen and what they do."""
         generator, device = torch.Generator().manual_seed(seed), next(self.parameters()).device
-        clips = torch.randperm(len(seen), generator=generator).repeat(1 + draws // len(seen))[:draws]
+        clips = dealt(len(seen), draws, generator)
         rooms = seen.rooms(True).cpu()[clips]
         begun = (torch.rand(len(clips), generator=generator, dtype=torch.float64) * rooms).long()
         codes, actions = [], []
