@@ -93,3 +93,26 @@ def test_noise_is_on_what_the_content_is_read_from_and_in_training_alone():
     assert read[0.0][0] == read[0.0][1]
     assert len({*read[0.2][:2], read[0.0][0]}) == 3
     assert torch.equal(read[0.0][2], read[0.2][2])
+
+
+def test_a_clip_and_the_one_its_content_is_read_from_are_moved_towards_the_same_person():
+    source = sprites()
+    config = HaloConfig(network="dense", content=4, features=8, d=2, content_elsewhere=True, blend=1.0)
+    halo = Halo(config, domain_of(source))
+    clips = torch.randint(len(source), (96,), generator=torch.Generator().manual_seed(0))
+    starts = torch.arange(96) % halo.prepared(source).rooms(True)[clips]
+    batch = halo.prepared(source).window(clips, starts)
+    torch.manual_seed(2)
+    own, there = (offset.flatten(1) for offset in halo._blend(batch, batch.companion))
+    mean, mean_there = (halo.known(b.frames).mean(1).flatten(1) for b in (batch, batch.companion))
+    doing = torch.stack([batch.factors["action"], batch.companion.factors["action"]], 1)
+    for index in range(len(clips)):
+        alike = (doing == doing[index]).all(1)
+        ways, ways_there = mean[alike] - mean[index], mean_there[alike] - mean_there[index]
+        both, moved = torch.cat([ways, ways_there], 1), torch.cat([own[index], there[index]])
+        part = (both @ moved) / both.square().sum(1).clamp_min(1e-9)
+        left = (part[:, None] * both - moved).norm(dim=1)
+        assert left.min() < 1e-3
+        assert -1e-4 <= part[left.argmin()] <= 1 + 1e-4
+    assert (own.norm(dim=1) > 1e-3).float().mean() > 0.5
+    assert (there.norm(dim=1) > 1e-3).float().mean() > 0.5

@@ -124,7 +124,7 @@ def test_the_deviation_falls_evenly_in_its_logarithm():
 def test_in_a_whole_cycle_the_last_frame_comes_before_the_first(closed, period):
     halo, frames = model(closed=closed, period=period, window=2), clips()
     frames = (frames[:1] * 255).to(torch.uint8).expand(64, -1, -1, -1, -1)
-    h = halo._encode_some(frames, torch.zeros(64, dtype=torch.int64))[:, 0]
+    h = halo._encode_some(frames, torch.zeros(64, dtype=torch.int64), frames)[:, 0]
     before = halo.encode(frames.float() / 255)[:, -1]
     known = h.abs().sum(1) > 0
     assert_close(h, before * known[:, None])
@@ -168,7 +168,8 @@ def test_a_blended_clip_lies_between_two_of_the_same_action(network):
     clips = torch.randint(len(source), (64,), generator=torch.Generator().manual_seed(1))
     batch = halo.prepared(source).window(clips, torch.zeros_like(clips))
     known, action = halo.known(batch.frames), batch.factors["action"]
-    offset = halo._blend(batch.frames, action)
+    offset, there = halo._blend(batch, batch)
+    assert_close(there, offset, msg="the content is read from the clip itself")
     assert not offset[:, :, -1].any() or network == "compact", "the length of what lies outside is no place"
     mean = known.mean(1).flatten(1)
     if network == "basis":
@@ -185,7 +186,7 @@ def test_a_blended_clip_lies_between_two_of_the_same_action(network):
     assert (moved.norm(dim=1) > 1e-3).float().mean() > 0.8
     halo.losses(batch).total.backward()
     still = Halo(HaloConfig(**{**settings, "blend": 0.0}), domain_of(source))
-    assert still._blend(batch.frames, action) == 0.0
+    assert still._blend(batch, action) == (0.0, 0.0)
 
 
 def test_a_blended_clip_is_also_what_is_to_be_shown(monkeypatch):
@@ -193,6 +194,6 @@ def test_a_blended_clip_is_also_what_is_to_be_shown(monkeypatch):
     batch = Toy().window(torch.arange(6), torch.zeros(6, dtype=torch.int64))
     known = halo.known(batch.frames)
     offset = torch.rand(6, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(halo, "_blend", lambda frames, action: offset)
+    monkeypatch.setattr(halo, "_blend", lambda batch, elsewhere: (offset, offset))
     monkeypatch.setattr(halo.decoder, "forward", lambda z, q: torch.zeros_like(known))
     assert_close(halo.losses(batch).terms["mse"], (known + offset).square().mean())

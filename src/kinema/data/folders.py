@@ -44,7 +44,8 @@ class FolderConfig:
     seen. Empty: the file's name without suffix."""
     view: str = ""
     """A regex searched likewise, in a sheet's clip also in ``#tag`` behind the path: what it finds says from where the
-    person is seen, which a swap keeps, as in ``(left|front|right)``. Empty: it is not told."""
+    person is seen, as in ``(left|front|right)``, or in what clothes: whatever beside the person a swap keeps. Empty: it
+    is not told."""
     test: tuple[str, ...] = ()
     """Identities that are held out; empty: one in five, drawn by `seed`."""
     size: int = 0
@@ -84,7 +85,7 @@ class Header:
     """Its file, and the tag in it."""
     identity: str
     view: str
-    """From where the person is seen; empty: not told."""
+    """What `FolderConfig.view` found; empty: not told."""
     fps: float
     times: Float[Tensor, " T"]
     """When each frame begins, in frames from the clip's beginning; float64."""

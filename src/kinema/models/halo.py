@@ -30,7 +30,6 @@ from kinema.models.halo_config import HaloConfig
 from kinema.models.halo_drawing import Drawing
 from kinema.models.halo_preparing import Preparing
 from kinema.nn.blend import towards_another
-from kinema.nn.centred import CentredContent, Centres
 from kinema.nn.density import Density, Parts
 from kinema.nn.found_actions import FoundActions
 from kinema.nn.networks import NETWORKS, Shape
@@ -98,9 +97,6 @@ class Halo(Drawing, Preparing):
         self.encoder, self.decoder, self.coordinates = networks.encoder, networks.decoder, networks.coordinates
         self.content, self.position, self.momentum = networks.content, networks.position, networks.momentum
         self.action_head = networks.action
-        self.centres = Centres(config.centred, len(domain.actions), config.content) if config.centred else None
-        if self.centres is not None:
-            self.content = CentredContent(self.content, self.centres, self.action_head)
         self.contents: Density | Parts | None = None
         if config.content_parts:
             self.contents = Parts(config.content_parts, config.content_values, config.content)
@@ -274,13 +270,13 @@ class Halo(Drawing, Preparing):
         rows = torch.arange(count, device=batch.frames.device)[:, None]
         at = torch.randint(length if self.operator.both_ways else 1, (count,), device=rows.device)
         action = batch.factors["action"]
-        offset = self._blend(batch.frames, action)
         elsewhere = batch if batch.companion is None else batch.companion
-        h = self._encode_some(batch.frames, at, offset, elsewhere.frames)
+        offsets = self._blend(batch, elsewhere)
+        h = self._encode_some(batch.frames, at, elsewhere.frames, offsets)
         posterior = self.state_gaussian(h[:, : c.window], action)
         content = self.content(h[:, c.window :])
         shown = self._some(count, length, c.decoded_frames, rows.device)
-        target = self.known(batch.frames[rows, shown]) + offset
+        target = self.known(batch.frames[rows, shown]) + offsets[0]
         times = batch.times[rows, shown] - batch.times[rows, at[:, None]]
         state = posterior.sample() * self.moving(action)[..., None]
         prediction = self.decoder(content.sample(), self.flow(state, times)[..., : c.d])
@@ -321,18 +317,20 @@ class Halo(Drawing, Preparing):
             return torch.arange(length, device=device).expand(count, -1)
         return torch.rand(count, length, device=device).topk(wanted, dim=1).indices.sort(dim=1).values
 
-    def _blend(self, frames: Tensor, action: Int[Tensor, " B"]) -> Tensor | float:
-        """What is added to all frames of each clip, (B, 1, ...); see `towards_another`."""
+    def _blend(self, batch: Any, elsewhere: Any) -> tuple[Tensor | float, ...]:
+        """What is added to all frames of each clip, (B, 1, ...), and to those that its content is read from."""
         if not self.config.blend:
-            return 0.0
-        return towards_another(self.coordinates.middle(self.known(frames)), action, self.config.blend)[:, None]
+            return 0.0, 0.0
+        doing = batch.factors["action"] * len(self.domain.actions) + elsewhere.factors["action"]
+        means = (self.coordinates.middle(self.known(b.frames)) for b in (batch, elsewhere))
+        return towards_another(tuple(means), doing, self.config.blend)
 
     def _encode_some(
-        self, frames: Tensor, at: Int[Tensor, " B"], offset: Tensor | float = 0.0, there: Tensor | None = None
+        self, frames: Tensor, at: Int[Tensor, " B"], there: Tensor, offsets: tuple[Tensor | float, ...] = (0.0, 0.0)
     ) -> Float[Tensor, "B n h"]:
-        """Features of the frames that training looks at, moved by `offset`: the window that ends at `at`, then those of
-        the content, which are `there`, if not among the frames themselves."""
-        c, there = self.config, frames if there is None else there
+        """Features of the frames that training looks at: the window that ends at `at`, then some of the frames `there`,
+        the same or another clip's, that the content is read from; each moved by its own of the `offsets`."""
+        c = self.config
         rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
         window, last = self.window_steps(at), frames.shape[1] - 1
         if c.closed and last + 1 == c.period:
@@ -343,7 +341,7 @@ class Halo(Drawing, Preparing):
         seen, read = self.known(frames[rows, window.clamp(0, last)]), self.known(there[rows, content])
         if c.content_noise:
             read = read + c.content_noise * torch.randn_like(read)
-        h = self.features(torch.cat([seen, read], dim=1) + offset)
+        h = self.features(torch.cat([seen + offsets[0], read + offsets[1]], dim=1))
         known = torch.cat([(window >= 0) & (window <= last), torch.ones_like(content, dtype=torch.bool)], dim=1)
         known[:, : c.window - 1] &= torch.rand(len(h), 1, device=h.device) >= c.alone
         return h * known[..., None]

@@ -65,10 +65,6 @@ class HaloConfig:
     content_elsewhere: bool = False
     """Whether the content is read, in training, from any clip of the same person and view, which the data must tell:
     nothing of what this one does is then in it. Not the paper's; false: from the clip itself."""
-    centred: float = 0.0
-    """Share, in 0 to 1, of what goes with an action in the contents of all who do it, found after training, that is
-    taken from the content of a clip and given to the action that is shown: bent backs and raised arms leave less of a
-    ghost. Not the paper's; it needs people who do several actions, and one operator for each. 0: none."""
     decoded_frames: int = 0
     """Frames, drawn at random, that the likelihood is estimated from in training; 0: all, as in the paper."""
     std: float = 0.1
@@ -96,7 +92,8 @@ class HaloConfig:
     """Share of the clips, in training, whose momentum is read without the frames before t, as for a single picture."""
     blend: float = 0.0
     """Share of the clips, in training, that are moved towards another clip of the same action by a random part of the
-    difference of their mean frames: people who do not exist, between those who do, where these are few."""
+    difference of their mean frames: people who do not exist, between those who do, where these are few. With
+    `content_elsewhere` the clip that the content is read from goes the same way."""
     action_weight: float = 1.0
     """Weight of the action head's cross-entropy; its gradient stays out of the encoder."""
 
@@ -113,10 +110,6 @@ class HaloConfig:
             raise ConfigError(f"model.found_actions is {self.found_actions}; 0 (none) or more are possible")
         if self.found_actions and self.conditional:
             raise ConfigError("model.found_actions go without labels; they need model.conditional: false")
-        if not 0 <= self.centred <= 1:
-            raise ConfigError(f"model.centred is {self.centred}; a share, 0 to 1, is needed")
-        if self.centred and not self.one_moves:
-            raise ConfigError("model.centred: contents are told by actions; take model.conditional, or found_actions")
         if not 0 <= self.blend <= 1:
             raise ConfigError(f"model.blend is {self.blend}; a share of the clips, 0 to 1, is needed")
         if self.content_parts and self.content_components:

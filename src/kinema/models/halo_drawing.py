@@ -7,20 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kinema.data.accompanied import same_content
 from kinema.data.source import Source
 from kinema.errors import ConfigError
 from kinema.maths.gaussian import Gaussian
 from kinema.models.halo_config import HaloConfig
-from kinema.nn.centred import Centres
 from kinema.nn.density import Density, Parts
 from kinema.nn.found_actions import FoundActions
 from kinema.nn.operators import Operator
-
-
-def dealt(count: int, draws: int, generator: torch.Generator) -> Int[Tensor, " N"]:
-    """Numbers below `count` in a random order, again and again until there are `draws`."""
-    return torch.randperm(count, generator=generator).repeat(1 + draws // count)[:draws]
 
 
 class Drawing(nn.Module):
@@ -34,7 +27,6 @@ class Drawing(nn.Module):
     found: FoundActions | None
     contents: Density | Parts | None
     starts: Density | None
-    centres: Centres | None
     coordinates: Any
     decoder: Any
     encode: Any
@@ -48,7 +40,6 @@ class Drawing(nn.Module):
 
     def decode(self, z: Float[Tensor, "B z"], states: Float[Tensor, "B T K n"]) -> Float[Tensor, "B T C H W"]:
         """Frames from the content and the positions of a trajectory; momenta only move."""
-        z = z if self.centres is None else z + self.centres(states)
         return self.coordinates.leave(self.decoder(z, states[..., : self.config.d]))
 
     def draw_content(self, count: int, generator: torch.Generator) -> Float[Tensor, "B z"]:
@@ -124,15 +115,13 @@ class Drawing(nn.Module):
 
     @torch.no_grad()
     def finish(self, source: Source, seed: int, draws: int = 8_000) -> None:
-        """Centre the contents; fit the densities to the posteriors of the training clips, of their first windows:
-        mixtures to draws from them, parts to their means."""
-        seen, generator = self.relabelled(source), torch.Generator().manual_seed(seed)
-        device = next(self.parameters()).device
-        if self.centres is not None:
-            self.centres.fit(*self._contents(seen, same_content(source), seed, draws))
+        """Fit the densities to the posteriors of the training clips, of their first windows: mixtures to draws from
+        them, parts to their means."""
         if self.contents is None and self.starts is None:
             return
-        clips = dealt(len(source), draws, generator)
+        seen, generator = self.relabelled(source), torch.Generator().manual_seed(seed)
+        device = next(self.parameters()).device
+        clips = torch.randperm(len(source), generator=generator).repeat(1 + draws // len(source))[:draws]
         contents, states, actions = [], [], []
         for part in clips.split(256):
             batch = seen.window(part, torch.zeros_like(part)).to(device)
@@ -152,18 +141,3 @@ class Drawing(nn.Module):
             self.contents.fit(codes.draw(generator), torch.zeros_like(group), seed)
         if self.starts is not None:
             self.starts.fit(torch.cat(states), group, seed)
-
-    def _contents(
-        self, seen: Any, person: Int[Tensor, " M"], seed: int, draws: int
-    ) -> tuple[Float[Tensor, "N z"], Int[Tensor, " N"], Int[Tensor, " N"]]:
-        """Contents of windows anywhere in the training clips as they are read, who is seen and what they do."""
-        generator, device = torch.Generator().manual_seed(seed), next(self.parameters()).device
-        clips = dealt(len(seen), draws, generator)
-        rooms = seen.rooms(True).cpu()[clips]
-        begun = (torch.rand(len(clips), generator=generator, dtype=torch.float64) * rooms).long()
-        codes, actions = [], []
-        for part, start in zip(clips.split(256), begun.split(256), strict=True):
-            batch = seen.window(part, start).to(device)
-            codes.append(self.content.read(self.encode(batch.frames.float() / 255)).mean)
-            actions.append(batch.factors["action"])
-        return torch.cat(codes), person.to(device)[clips.to(device)], torch.cat(actions)
