@@ -234,6 +234,15 @@ def test_sway_moves_the_character_and_not_the_background(root):
     assert np.std(moves) > 9
 
 
+def test_steady_characters_do_not_sway(root):
+    source, still = load(root, backgrounds=3, sway=20), load(root, backgrounds=3)
+    clips, steps = torch.arange(12), torch.arange(12) % 5
+    ground = torch.arange(12) % 3
+    assert torch.equal(source.steady().frames(clips, steps, ground), still.frames(clips, steps, ground))
+    assert not torch.equal(source.frames(clips, steps, ground), still.frames(clips, steps, ground))
+    assert source.config.sway == 20, "the source itself is as it was"
+
+
 def test_sway_differs_between_the_frames_of_a_clip_and_between_seeds(drawn):
     places = []
     for seed in (0, 1):

@@ -11,6 +11,8 @@ from kinema.errors import ConfigError
 from kinema.evaluation.scene_flow import WAYS, by_flow, by_line, by_nearest, evaluate_flow, unseen
 from kinema.files.transformation import Movement
 from kinema.maths import affine
+from kinema.models.renderer import Renderer
+from kinema.models.renderer_config import PairDomain, RendererConfig
 
 CPU = torch.device("cpu")
 GROUND, GRAIN, SIDE, CLIPS = 0.3, 0.02, 24, 12
@@ -118,6 +120,22 @@ def test_an_oracle_of_a_periodic_movement_is_as_good_as_if_it_had_seen(exact):
     assert ratio(exact) == pytest.approx(1, abs=0.02)
     assert exact["n/clips, unseen T_Z"] == CLIPS
     assert exact["unseen T_Z, flow/sse01_low"] < exact["unseen T_Z, flow/sse01"] < exact["unseen T_Z, flow/sse01_high"]
+
+
+def test_a_model_that_has_learned_movements_goes_by_them_and_the_clip_alone_stands_beside(exact):
+    """Clips whose every step is drawn: nobody can know the unseen ones but who has seen others do the same."""
+    source = Wanderer()
+    alone = measured(source)
+    settings = RendererConfig(width=8, features=8, hidden=16, transformation="given", movements=CLIPS)
+    model = Renderer(settings, PairDomain((SIDE, SIDE), 10.0))
+    model.finish(source, 0)
+    oracle = Oracle(source)
+    oracle.movements = model.movements
+    learned = evaluate_flow(oracle, source, CLIPS, 0, CPU)
+    assert ratio(learned, "flow alone") == pytest.approx(ratio(alone), rel=1e-9)
+    assert ratio(learned) < 0.5 * ratio(alone)
+    oracle.movements = None
+    assert evaluate_flow(oracle, source, CLIPS, 0, CPU) == alone
 
 
 def test_baselines_that_know_as_much_are_far_worse(exact):

@@ -224,3 +224,22 @@ def test_what_has_no_flow(path, times, period, says):
     with pytest.raises(ClipError, match=says) as error:
         fit(path, times.double(), period)
     assert "\n" not in str(error.value)
+
+
+def test_two_flows_side_by_side_are_the_sum_of_what_is_read():
+    times = torch.arange(20).double()
+    first, second = fit(sines(times, [0.5], seed=1), times), fit(sines(times + 3, [0.9], numbers=2, seed=2), times + 3)
+    onto = draw(6, 2, seed=3)
+    at = torch.linspace(-5, 30, 71).double()
+    both = first.plus(second, onto)
+    torch.testing.assert_close(both.at(at), first.at(at) + second.at(at) @ onto.mT)
+    assert both.form.frequencies.shape[1] == 2 * both.state.numel() // 4
+
+
+def test_waves_are_what_they_are_called():
+    w, middle = torch.tensor([0.4, 1.1]).double(), draw(3, seed=1)
+    cos, sin = draw(2, 3, seed=2), draw(2, 3, seed=3)
+    at = torch.linspace(-3, 9, 25).double()
+    angle = (at - 1.5)[:, None] * w
+    found = oscillation.of_waves(w, cos, sin, middle, 1.5).at(at)
+    torch.testing.assert_close(found, middle + angle.cos() @ cos + angle.sin() @ sin)

@@ -1,5 +1,7 @@
 """The renderer: its formula by hand, its beginnings, what every option changes, and that it learns."""
 
+from itertools import permutations
+
 import pytest
 import torch
 
@@ -164,6 +166,48 @@ def test_the_scene_and_the_price_count_once_things_have_settled():
         torch.testing.assert_close(found.total, rest + late)
 
 
+def test_the_background_rehearses_for_its_share_of_the_steps_once_it_is_due():
+    model, steps = made(settle=0.1, rehearsal=0.6, solo=1.0, **PIXELS), 20_000
+    seen = []
+    for step in range(steps):
+        model.anneal(step / steps)
+        seen.append(model.rehearses)
+    seen = torch.tensor(seen)
+    assert not seen[: 3 * steps // 10].any()
+    assert seen[3 * steps // 10 :].float().mean().item() == pytest.approx(0.6, abs=0.02)  # blocks of 40 steps
+    assert seen[3 * steps // 10 :].unfold(0, 100, 100).any(1).all(), "never long without"
+    assert not seen[-1]
+
+
+def test_a_rehearsal_is_of_the_background_alone_in_every_order_of_colours_and_in_the_mirror():
+    model, batch = made(solo=2.0, rehearsal=0.5, filling=2, **PIXELS), squares(4, 0)
+    for layer in (model.background_encoder.painted.last, model.character_encoder.last):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    model.rehearses = True
+    first, second = batch.first.float() / 255, batch.second.float() / 255
+    expected = {}
+    for order in permutations(range(3)):
+        for mirrored in (False, True):
+            x, y = ((f[:, list(order)].flip(-1) if mirrored else f[:, list(order)]) for f in (first, second))
+            cover = model.outline(model.encode_character(torch.cat([y, x])))
+            off = model.alone(model.encode_background(torch.cat([x, y]))) - torch.cat([y, x])
+            expected[order, mirrored] = ((1 - cover) * off.square() / 0.6).mean().item()
+    assert len({round(value, 7) for value in expected.values()}) == 12
+    met = set()
+    for seed in range(120):
+        torch.manual_seed(seed)
+        losses = model.losses(batch)
+        solo = losses.terms["solo"].item()
+        met.add(min(expected, key=lambda key: abs(expected[key] - solo)))
+        assert min(abs(value - solo) for value in expected.values()) < 1e-6
+        torch.testing.assert_close(losses.total, 2.0 * losses.terms["solo"] + 0.1 * losses.terms["invariance"])
+    assert len(met) == 12
+    losses.total.backward()
+    for part in (model.character_encoder, model.head):
+        assert all(w.grad is None for w in part.parameters())
+    assert all(w.grad is not None for w in model.background_encoder.parameters())
+
+
 def test_the_background_does_not_learn_from_itself_nor_codes_from_being_read():
     model, batch = made(itself=1.0, align=1.0, practice=1.0, equivariance=0.0, invariance=0.0, **PIXELS), squares(4, 0)
     torch.nn.init.normal_(model.background_encoder.last.weight, std=0.2)
@@ -265,11 +309,14 @@ def test_given_transformations_are_used():
         ({"inverse": 1.0, "transformation": "given"}, "model.inverse"),
         ({"jitter": -1.0}, "model.jitter is -1.0"),
         ({"still": 1.5}, "model.still is 1.5; a share"),
+        ({"movements": 65}, "model.movements is 65; 0"),
         ({"repaint": -8}, "model.repaint is -8"),
         ({"components": 0}, "model.components is 0"),
         ({"apart": True, "solo": 1.0}, "model.apart: codes then learn from model.itself"),
         ({"practice": 1.0, "transformation": "given"}, "model.practice"),
         ({"field": 0.0}, "model.field is 0.0"),
+        ({"rehearsal": 1.0, "solo": 1.0}, "model.rehearsal is 1.0"),
+        ({"rehearsal": 0.5}, "model.rehearsal: f_b then learns from model.solo"),
         ({"networks": "pixels", "features": 2}, "need 3 at least"),
     ],
 )

@@ -7,7 +7,7 @@ backgrounds of diamonds. The sheets stay in memory, not the 115 584 frames: thes
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -170,6 +170,12 @@ class Characters(SceneSource):
 
     def frame_counts(self) -> Int[Tensor, " N"]:
         return self.counts
+
+    def steady(self) -> "Characters":
+        """The same characters, who do not sway."""
+        other = copy.copy(self)
+        other.config = replace(self.config, sway=0)
+        return other
 
     def render(
         self,

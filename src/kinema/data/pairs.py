@@ -64,6 +64,11 @@ class PairSource(ABC):
         del clips, first, second
         return None
 
+    def steady(self) -> "PairSource":
+        """The source without what moves its characters at random beside their own movements; itself where it knows of
+        nothing of the kind."""
+        return self
+
     def __len__(self) -> int:
         return self.frame_counts().shape[0]
 

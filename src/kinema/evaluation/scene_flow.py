@@ -7,6 +7,7 @@ wrong there is the renderer's own error, and no flow is better but by chance. Th
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -19,6 +20,7 @@ from kinema.evaluation.scene_errors import Pictures, Scored, floats, summary
 from kinema.files.transformation import Movement
 from kinema.maths import affine
 from kinema.models.movement_flow import flowing
+from kinema.nn.movements import Movements
 
 LEAST = 6
 """Frames of a clip that is measured: three seen, two between them."""
@@ -48,9 +50,16 @@ class Moves(Protocol):
     def render(self, character: Tensor, background: Tensor) -> Pictures: ...
 
 
-def by_flow(seen: Movement, times: Float[Tensor, " S"]) -> Float[Tensor, "S K 2 3"]:
-    """The Hamiltonian flow nearest to the seen frames."""
-    return flowing(seen).theta(times)
+@runtime_checkable
+class Knows(Protocol):
+    """A renderer that may know movements like those of a clip."""
+
+    movements: Movements | None
+
+
+def by_flow(seen: Movement, times: Float[Tensor, " S"], known: Movements | None = None) -> Float[Tensor, "S K 2 3"]:
+    """The Hamiltonian flow nearest to the seen frames, or of the known ones the likely one."""
+    return flowing(seen, known=known).theta(times)
 
 
 def by_nearest(seen: Movement, times: Float[Tensor, " S"]) -> Float[Tensor, "S K 2 3"]:
@@ -81,9 +90,12 @@ def evaluate_flow(
     """Errors of the unseen frames of `count` clips, drawn by `seed`, each clip's mean counting as much as any other's.
 
     Flat names: ``unseen T_Z, WAY/sse01`` and what else `scene_errors.summary` tells, and the ratio of mean squared
-    errors, ``unseen T_Z, WAY/of per frame``. Fewer clips are taken where the source has fewer of 6 frames; raises
+    errors, ``unseen T_Z, WAY/of per frame``. Where the model has learned what movements there are, ``flow`` goes by
+    that and ``flow alone`` by the clip alone. Fewer clips are taken where the source has fewer of 6 frames; raises
     ConfigError where it has none.
     """
+    if isinstance(model, Knows) and model.movements is not None and "flow" in ways:
+        ways = {**ways, "flow": partial(by_flow, known=model.movements), "flow alone": by_flow}
     long = (source.frame_counts() >= LEAST).nonzero()[:, 0].cpu()
     if not len(long):
         told = f"its clips have {int(source.frame_counts().max())} frames at most"

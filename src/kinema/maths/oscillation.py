@@ -68,6 +68,42 @@ class Oscillation:
         """The path at any real times, before and after the samples too."""
         return self.middle + self.states(times) @ self.readout.mT
 
+    def plus(self, other: "Oscillation", onto: Float[Tensor, "N m"]) -> "Oscillation":
+        """Both flows side by side: to these numbers `onto` adds the M numbers of the other."""
+        state = [*self.state.chunk(2), *other.states(torch.tensor([self.origin]))[0].chunk(2)]
+        readout = [*self.readout.chunk(2, 1), *(onto @ other.readout).chunk(2, 1)]
+        q, p, q_other, p_other = range(4)
+        order = (q, q_other, p, p_other)
+        return Oscillation(
+            _resting(torch.cat([self.form.frequencies[0], other.form.frequencies[0]])),
+            torch.cat([state[k] for k in order]),
+            torch.cat([readout[k] for k in order], 1),
+            self.middle + onto @ other.middle,
+            self.origin,
+        )
+
+
+def of_waves(
+    frequencies: Float[Tensor, " d"],
+    cos: Float[Tensor, "d N"],
+    sin: Float[Tensor, "d N"],
+    middle: Float[Tensor, " N"],
+    origin: float,
+) -> Oscillation:
+    """middle + sum_k cos_k cos(w_k (t - origin)) + sin_k sin(w_k (t - origin)) as a flow: a cos(wt) + b sin(wt) is read
+    from q = r cos(wt), p = -r sin(wt), r^2 = a^2 + b^2."""
+    size = (cos.square() + sin.square()).sum(1).sqrt()
+    unit = size.clamp_min(torch.finfo(size.dtype).tiny)
+    readout = torch.cat([cos, -sin]) / torch.cat([unit, unit])[:, None]
+    state = torch.cat([size, torch.zeros_like(size)])
+    return Oscillation(_resting(frequencies), state, readout.mT.contiguous(), middle, origin)
+
+
+def _resting(frequencies: Float[Tensor, " d"]) -> NormalForm:
+    """One operator in normal form with S = I."""
+    eye = torch.eye(2 * len(frequencies), dtype=torch.float64)[None]
+    return NormalForm(eye, eye, frequencies[None])
+
 
 def fit(
     path: Float[Tensor, "T N"], times: Float[Tensor, " T"], period: float | None = None, stiffness: float = STIFFNESS
@@ -210,15 +246,9 @@ class _Problem:
         return (missed + EXACT * total) / left**2
 
     def oscillation(self, solved: _Solved) -> Oscillation:
-        """The solution as a flow: a cos(wt) + b sin(wt) is read from q = r cos(wt), p = -r sin(wt), r^2 = a^2 + b^2."""
+        """The solution as a flow."""
         cos, sin = solved.coefficients[1:].chunk(2)
-        size = (cos.square() + sin.square()).sum(1).sqrt()
-        unit = size.clamp_min(torch.finfo(size.dtype).tiny)
-        readout = torch.cat([cos, -sin]) / torch.cat([unit, unit])[:, None]
-        eye = torch.eye(2 * len(size), dtype=torch.float64)[None]
-        form = NormalForm(eye, eye, (solved.frequencies / self.step)[None])
-        state = torch.cat([size, torch.zeros_like(size)])
-        return Oscillation(form, state, readout.mT.contiguous(), solved.coefficients[0], self.origin)
+        return of_waves(solved.frequencies / self.step, cos, sin, solved.coefficients[0], self.origin)
 
 
 def _least(scores: list[float]) -> int:

@@ -18,6 +18,7 @@ from kinema.files.transformation import Movement
 from kinema.maths import oscillation
 from kinema.maths.oscillation import Oscillation
 from kinema.models.tempo import Playback, Timeline
+from kinema.nn.movements import Movements
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,9 @@ class Flow:
         return float((away * torch.tensor([[width / 2], [height / 2]])).norm(dim=-2).max())
 
 
-def flowing(movement: Movement, period: float | None = None) -> Flow:
-    """The flow that is nearest to a movement; all parts share its frequencies.
+def flowing(movement: Movement, period: float | None = None, known: Movements | None = None) -> Flow:
+    """The flow that is nearest to a movement; all parts share its frequencies. Where movements like it are `known`, it
+    is the likely one of these.
 
     With `period`, in frames of the movement, it closes exactly after that time. Raises ClipError for fewer than 3
     frames or more than 1024, and for a period that so many frames cannot tell.
@@ -62,6 +64,9 @@ def flowing(movement: Movement, period: float | None = None) -> Flow:
         told = f"a flow needs from {oscillation.FEWEST} to {oscillation.MOST}"
         raise ClipError(f"{movement.name}: a movement of {_counted(len(movement))}; {told}, such as FILE@I:J")
     try:
+        likely = known.flow(movement.theta, movement.at) if known is not None and period is None else None
+        if likely is not None:
+            return Flow(movement, likely)
         return Flow(movement, oscillation.fit(movement.theta.flatten(1), movement.at, period))
     except ClipError as error:
         raise ClipError(f"{movement.name}: {str(error).removeprefix('path: ')}") from error

@@ -12,11 +12,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinema.data.pairs import PairBatch
+from kinema.data.pairs import PairBatch, PairSource
 from kinema.errors import ConfigError
 from kinema.maths import affine
 from kinema.models.base import Losses
 from kinema.models.renderer_config import PairDomain, RendererConfig
+from kinema.nn.movements import Movements
 from kinema.nn.registration import landing_error, practice, pyramid_error
 from kinema.nn.scene_choices import CHARACTERS, COMPOSITING, FREEDOMS, NETWORKS, TRANSFORMATIONS, Reading, Views, over
 from kinema.nn.scene_filling import FillingEncoder
@@ -25,6 +26,11 @@ from kinema.nn.scene_repaint import Repaint
 ROUND = 0.3
 """An error of the background alone counts squared below this, in [0, 1], and in proportion above it, until backgrounds
 are filled in."""
+
+LONGEST = 64
+"""Frames of a clip, its first ones, whose movement is learned."""
+REHEARSALS = 500
+"""How often, in the course of training, f_b is left to learn alone for some steps."""
 
 DUE = 3
 """In units of `settle`: when codes are nearly what they will be, `repaint` gets to know characters, and backgrounds are
@@ -71,11 +77,12 @@ class Renderer(nn.Module):
         self.head = TRANSFORMATIONS[c.transformation](reading)
         side = (domain.size[0] // nets.stride, domain.size[1] // nets.stride)
         self.repaint = Repaint(channels, c.parts, c.repaint, c.components, side) if c.repaint else None
+        self.movements = Movements(c.movements, c.parts) if c.movements else None
         if config.filling and nets.filling:  # last, so that all else begins as without it
             self.background_encoder = nets.filling(
                 self.background_encoder, config.width, config.padding, config.filling
             )
-        self.settled, self.due = 1.0, True
+        self.settled, self.due, self.rehearses = 1.0, True, False
         self.strangers = self.repaint is not None  # asked once a step, so not of the device
 
     # --- from pictures -----------------------------------------------------------------------------------------------
@@ -188,13 +195,36 @@ class Renderer(nn.Module):
         character = self.encode_character(x)
         return self.render(character, torch.zeros_like(character[:, 0, : self.config.features])).clamp(0, 1)
 
+    # --- after learning ----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def finish(self, source: PairSource, seed: int, clips: int = 800) -> None:
+        """Learn what movements there are from some training clips, their first frames, where that is asked for."""
+        if self.movements is None:
+            return
+        source, generator = source.steady(), torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(source), generator=generator)[:clips]
+        grounds = torch.randint(source.backgrounds, (len(chosen),), generator=generator)
+        self.eval()
+        read = [self._movement(source, *one) for one in zip(chosen.split(1), grounds.split(1), strict=True)]
+        self.movements.fit(read, seed)
+
+    def _movement(self, source: PairSource, clip: Tensor, ground: Tensor) -> Float[Tensor, "T K 2 3"]:
+        """T_Z from a clip's first frame to each."""
+        count, where = min(int(source.frame_counts()[clip]), LONGEST), next(self.parameters()).device
+        steps, which = torch.arange(count), clip.expand(count)
+        frames = source.frames(which, steps, ground.expand(count)).to(where).float() / 255
+        given = source.given(which, torch.zeros_like(steps), steps)
+        return self.transformation(frames[:1], frames, None if given is None else given.to(where))
+
     # --- learning ----------------------------------------------------------------------------------------------------
 
     def anneal(self, share: float) -> None:
         """Of a moment of training, of which `share` is done: how far the scene loss and the price of cover count, and
-        whether `repaint` may get to know characters and backgrounds are filled in."""
+        whether `repaint` may get to know characters, backgrounds are filled in, and f_b learns alone."""
         settle = self.config.settle
         self.due = share >= DUE * settle
+        self.rehearses = self.due and share * REHEARSALS % 1 < self.config.rehearsal
         if isinstance(self.background_encoder, FillingEncoder):
             self.background_encoder.fills = self.due
         self.settled = min(1.0, max(0.0, share / settle - 1)) if settle else 1.0
@@ -203,6 +233,8 @@ class Renderer(nn.Module):
         """The paper's eq. 4 with every norm a mean of squares, and the terms that are not the paper's."""
         c = self.config
         first, second = self._jittered(*(x.float() / 255 for x in (batch.first, batch.second)))
+        if self.rehearses:
+            return self._rehearsed(torch.cat([first, second]))
         second, given = self._stilled(first, second, batch.given)
         frames = torch.cat([first, second])
         backgrounds = self.encode_background(frames)
@@ -228,6 +260,24 @@ class Renderer(nn.Module):
         terms["character code"] = both[: len(first)].float().square().mean()
         terms["background code"] = b1.float().square().mean()
         return Losses(total, terms)
+
+    def _rehearsed(self, frames: Float[Tensor, "N 3 H W"]) -> Losses:
+        """What f_b alone learns from, in any order of colour channels and half of the time in a mirror: backgrounds of
+        which there are no more. Where somebody is, f_c tells it and does not learn."""
+        frames = frames[:, torch.randperm(3, device=frames.device)]
+        if torch.rand(()) < 0.5:
+            frames = frames.flip(-1)
+        backgrounds = self.encode_background(frames)
+        alone = self.alone(backgrounds)
+        with torch.no_grad():
+            seen = parted(*self._whole(frames, alone.detach()))
+        b1, b2 = backgrounds.float().chunk(2)
+        half = len(b1)
+        terms = {
+            "invariance": (b1 - b2).square().mean(),
+            "solo": self._solo(alone.float(), frames.roll(half, 0), seen.roll(half, 0)),
+        }
+        return Losses(self.config.invariance * terms["invariance"] + self.config.solo * terms["solo"], terms)
 
     def _jittered(self, *frames: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B 3 H W"]]:
         """The frames with a share of a random colour, the same in all."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from kinema.data.pairs import PairSource
 from kinema.errors import ConfigError
+from kinema.maths.mixture import MOST
 from kinema.nn.scene import Padding
 from kinema.nn.scene_choices import CHOICES, COMPOSITING, NETWORKS, TRANSFORMATIONS, Centred, Given, add
 
@@ -106,6 +107,10 @@ class RendererConfig:
     solo: float = 0.0
     """Weight of the background rendered alone against the other frame of the pair, where no character is seen there.
     Ours: who is here is elsewhere there."""
+    rehearsal: float = 0.0
+    """Share of the steps, once backgrounds are filled in, in which f_b alone learns, with `solo`, from mirrored
+    and recoloured frames: these take less than half of a step's time, and what a character hides is learned slowest.
+    Ours."""
     itself: float = 0.0
     """Weight of each frame rendered from its own codes unmoved, from which its background does not learn. Ours: so
     f_c holds what the background leaves out before T_Z knows where that goes."""
@@ -117,6 +122,9 @@ class RendererConfig:
     """The greatest angle of these, in degrees."""
     settle: float = 0.0
     """Share of training before the scene loss and the price of cover count; they do fully at twice that. Ours."""
+    movements: int = 0
+    """Components, 64 at most, of a density of what movements there are, fitted after training, by which a flow tells
+    what lies between frames; 0: none, a flow knows its own clip alone. Ours."""
     still: float = 0.0
     """Share of the pairs, in training, whose second frame is the first once more. Ours: so T_Z learns what no movement
     looks like, which pairs of different frames never show."""
@@ -139,6 +147,8 @@ class RendererConfig:
         for name in ("inverse", "align", "practice"):
             if fixed and getattr(self, name):
                 raise ConfigError(f"model.{name}: a transformation that is given is not learned; set it to 0")
+        if not 0 <= self.movements <= MOST:
+            raise ConfigError(f"model.movements is {self.movements}; 0 (none) to {MOST} components are possible")
         if self.still > 1:
             raise ConfigError(f"model.still is {self.still}; a share of the pairs is needed, 0 to 1")
         for name in ("cover", "cleared"):
@@ -147,6 +157,10 @@ class RendererConfig:
                 raise ConfigError(f"model.{name}: {told}")
         if not 0 <= self.cleared < 1:
             raise ConfigError(f"model.cleared is {self.cleared}; a cover is needed, at least 0 and below 1")
+        if not self.rehearsal < 1:
+            raise ConfigError(f"model.rehearsal is {self.rehearsal}; a share of the steps is needed, below 1")
+        if self.rehearsal and not self.solo:
+            raise ConfigError("model.rehearsal: f_b then learns from model.solo; give that a weight")
         if self.apart and not (self.itself and self.solo):
             raise ConfigError("model.apart: codes then learn from model.itself and model.solo; give both a weight")
         nets = NETWORKS[self.networks](self.patch)
@@ -167,6 +181,7 @@ WEIGHTS = (
     "filling",
     "cover",
     "solo",
+    "rehearsal",
     "itself",
     "align",
     "practice",

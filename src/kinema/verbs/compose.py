@@ -21,6 +21,7 @@ from kinema.files.transformation import Movement, check_name, movement_json, rea
 from kinema.models import scenes
 from kinema.models.movement_flow import duration, flowing
 from kinema.models.tempo import Playback
+from kinema.nn.movements import Movements
 from kinema.training.run import Run, load_run
 
 NONE = "none"
@@ -71,11 +72,12 @@ class Pace:
     frames: int | None = None
     """Frames of the result; None: as many as are usual."""
 
-    def of(self, movement: Movement) -> tuple[Movement, str | None]:
-        """The movement played so, and what is to be said of its flow. Raises ClipError where it has none."""
+    def of(self, movement: Movement, known: Movements | None) -> tuple[Movement, str | None]:
+        """The movement played so, and what is to be said of its flow; movements like it may be `known`. Raises
+        ClipError where it has none."""
         period = (self.playback.loop or duration(movement)) if self.loop else None
         name = _name(movement)
-        flow = flowing(replace(movement, name=name), period)
+        flow = flowing(replace(movement, name=name), period, known)
         played = flow.played(replace(self.playback, loop=period), self.frames)
         note = f"{name}: the flow is up to {flow.missed():.1f} pixels from the movement that was read"
         return replace(played, name=movement.name), note if flow.missed() > FAR else None
@@ -161,7 +163,7 @@ def compose(
     if len(movements) > 1 and (save_transformation or json):
         raise ConfigError(f"{motion}: {len(movements)} tags; a transformation is that of one, so name it as FILE#TAG")
     if pace is not None:
-        movements, missed = zip(*map(pace.of, movements), strict=True)
+        movements, missed = zip(*(pace.of(each, loaded.model.movements) for each in movements), strict=True)
         notes = [*notes, *missed]
     middle = scenes.middle_of(loaded.model, who, canvas, resize) if about_character else None
     movements = [edit.of(movement, middle) for movement in movements]
