@@ -116,3 +116,24 @@ def test_a_clip_and_the_one_its_content_is_read_from_are_moved_towards_the_same_
         assert -1e-4 <= part[left.argmin()] <= 1 + 1e-4
     assert (own.norm(dim=1) > 1e-3).float().mean() > 0.5
     assert (there.norm(dim=1) > 1e-3).float().mean() > 0.5
+
+
+def test_content_and_motion_are_moved_each_by_its_own(monkeypatch):
+    source = sprites()
+    config = HaloConfig(network="dense", content=4, features=8, d=2, content_elsewhere=True)
+    torch.manual_seed(0)
+    halo = Halo(config, domain_of(source)).eval()
+    shown = halo.prepared(source)
+    batch = shown.window(torch.arange(0, 40, 5), torch.arange(8))
+    far = 0.3 * torch.rand(8, 1, *batch.frames.shape[2:], generator=torch.Generator().manual_seed(1))
+
+    def terms(own, there):
+        monkeypatch.setattr(halo, "_blend", lambda batch, elsewhere: (own, there))
+        torch.manual_seed(3)
+        return halo(*batch.inputs())
+
+    nowhere, own, there = terms(0.0, 0.0), terms(far, 0.0), terms(0.0, far)
+    assert torch.equal(own["kl_content"], nowhere["kl_content"])
+    assert not torch.equal(own["kl_position"], nowhere["kl_position"])
+    assert not torch.equal(there["kl_content"], nowhere["kl_content"])
+    assert torch.equal(there["kl_position"], nowhere["kl_position"])

@@ -99,6 +99,7 @@ def test_the_posterior_is_that_of_dense_gaussians():
     movements.weights.copy_(torch.tensor([0.3, 0.7]))
     movements.means.copy_(0.1 * draw(2, STATE, seed=3))
     movements.factors.copy_(0.3 * (0.1 * draw(2, STATE, STATE, seed=4)).tril(-1) + 0.5 * torch.eye(STATE))
+    movements.factors[1] *= 1.1
     times = torch.arange(5).double()
     w = 2 * math.pi / 12 * torch.arange(1, 33).double()
     told = torch.where(w <= math.pi + 1e-6, 1.0, 0.0).double()
@@ -141,6 +142,8 @@ def test_few_clips_are_enough_and_what_is_learned_is_saved(learned):
     few.fit([known(kind, person) for kind, person in ((0, 1), (0, 2), (1, 3))], seed=0)
     theta = known(0, 1)
     assert unseen_error(theta, of_every_second(theta, few)) < 0.05
+    assert float(few.weights.sum()) == pytest.approx(1)
+    assert float(few.period) == 22, "twice the longest"
     again = Movements(KINDS, 2)
     again.load_state_dict(learned.state_dict())
     theta, times = known(2, 505), torch.arange(11).double()
