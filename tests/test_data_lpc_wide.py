@@ -293,6 +293,19 @@ def test_unknown_split_is_refused(drawn) -> None:
         LpcWide(LpcWideConfig(str(drawn), **FEW), "val")
 
 
+def test_sheets_of_ones_own_train_alone_and_test_no_more(drawn) -> None:
+    plain = LpcWide(LpcWideConfig(str(drawn), **FEW), "test")
+    config = LpcWideConfig(str(drawn), **{**FEW, "own": 3})
+    train, test = LpcWide(config, "train"), LpcWide(config, "test")
+    assert len(train) == 27
+    for slot in SLOTS:
+        assert torch.equal(torch.cat([train.labels[slot], test.labels[slot]]), plain.labels[slot])
+    assert torch.equal(torch.cat([train.identity, test.identity]), plain.identity)
+    clips = torch.arange(len(train))
+    worn = torch.stack(list(train.held_out(clips).values()))
+    assert (worn > 0).any(0).all()
+
+
 def test_folders_that_are_none_are_named(tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("KINEMA_DATA", raising=False)
     with pytest.raises(FileError, match="environment variable is not set"):

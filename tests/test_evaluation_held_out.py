@@ -170,3 +170,24 @@ def test_shares_count_each_clip_once() -> None:
 def test_training_split_is_refused(splits) -> None:
     with pytest.raises(ConfigError, match="take the test split"):
         evaluate_held_out(Oracle(splits[0]), splits[0], splits[0], 2, 0)
+
+
+def test_sheets_of_ones_own_are_scored_apart(splits, best, tmp_path_factory) -> None:
+    assert not any("own" in name for name in best)
+    root = write_folder(tmp_path_factory.mktemp("own"))
+    config = LpcWideConfig(str(root), size=32, **{**FEW, "characters": 24, "test": 20, "own": 3})
+    train, test = LpcWide(config, "train"), LpcWide(config, "test")
+    results = scores(Oracle(test), (train, test))
+    worn = {slot: set(value[value > 0].tolist()) for slot, value in train.held_out(torch.arange(len(train))).items()}
+    a, _ = draw_pairs(test, PAIRS, 0)
+    mine = [
+        any(int(test.labels[slot][clip]) in worn[slot] for slot in SLOTS if int(test.labels[slot][clip]))
+        for clip in a.clips.tolist()
+    ]
+    assert 0 < sum(mine) < PAIRS
+    assert results["own"] == sum(mine)
+    assert results["swap/recognised_own"] == 1.0
+    assert results["swap/psnr_own"] == results["swap/psnr_own_low"] == 100.0
+    blind = scores(Blind(test), (train, test))
+    assert blind["swap/recognised_own"] < 0.6
+    assert abs(blind["copy/psnr_own"] - blind["copy/psnr"]) > 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from kinema.maths.factors import fit_factors, posterior
+from kinema.maths.factors import fit_factors, posterior, refit_factors
 
 NOISE = 0.1
 
@@ -64,6 +64,29 @@ def test_the_fit_depends_on_its_seed_alone():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     assert torch.equal(fit_factors(x, 3, NOISE, seed=0), first)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_refit_is_the_fit_of_a_mixture_of_old_and_new(share):
+    """The eigendecomposition of the mixture's covariance, of which the old part is told by w alone."""
+    w, _, _ = made()
+    _, _, x = made(count=40, seed=1)
+    old = w @ w.mT + NOISE**2 * torch.eye(len(w), dtype=w.dtype)
+    values, vectors = torch.linalg.eigh((1 - share) * old + share * x.mT @ x / len(x))
+    expected = vectors[:, -3:] * (values[-3:] - NOISE**2).sqrt()
+    found = refit_factors(w, x, share, NOISE)
+    assert found.shape == w.shape
+    assert_close(found @ found.mT, expected @ expected.mT, rtol=1e-9, atol=1e-9)
+    assert (found.square().sum(0).diff() < 0).all()
+
+
+def test_refit_to_all_points_is_their_fit_and_to_none_leaves_all_as_it_was():
+    w, _, x = made(count=200)
+    alone, fit = refit_factors(w, x, 1.0, NOISE), fit_factors(x, 3, NOISE, seed=0)
+    assert_close(alone @ alone.mT, fit @ fit.mT, rtol=1e-6, atol=1e-6)
+    same = refit_factors(w, x, 0.0, NOISE)
+    assert_close(same @ same.mT, w @ w.mT)
+    assert bool(refit_factors(torch.zeros_like(w), torch.zeros_like(x), 0.5, NOISE).isfinite().all())
 
 
 def test_posterior_is_that_of_the_joint_gaussian():

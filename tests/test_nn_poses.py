@@ -107,6 +107,62 @@ def test_more_frames_make_surer():
     assert spreads[0] > spreads[1] > spreads[2]
 
 
+def with_horns(truth, count, seed, noise=0.0):
+    """Contents who all wear what nobody in training wore, how much of it channel by channel."""
+    horn = torch.randn(ACTIONS, VIEWS, STEPS, N, generator=torch.Generator().manual_seed(7))
+    z, view = drawn(count, seed)
+    much = 2 * torch.randn(count, CHANNELS, generator=torch.Generator().manual_seed(seed + 1))
+    worn = torch.einsum("bc,bapn->bapcn", much, horn[:, view].movedim(1, 0))
+    return truth.frames(z, view, noise) + worn, view
+
+
+def error_in_the_other_action(poses, frames, view):
+    """Of strangers read from the first action and shown in the second."""
+    weight = torch.zeros(len(view), STEPS, ACTIONS, STEPS)
+    weight[:, torch.arange(STEPS), 1, torch.arange(STEPS)] = 1
+    shown = poses.shown(poses.content(frames[:, 0])[0].mean, view, weight)
+    return float((shown - frames[:, 1]).square().mean())
+
+
+def test_what_a_few_wear_is_shown_on_others_once_maps_are_fitted_to_them():
+    truth, poses = fitted()
+    poses = larger(poses)
+    own, strangers = with_horns(truth, 4, 11), with_horns(truth, 40, 13)
+    plain = drawn(40, seed=5)
+    plain = truth.frames(*plain, noise=0), plain[1]
+    before = [error_in_the_other_action(poses, *group) for group in (strangers, plain)]
+    poses.refit_frames(own[0], torch.ones(4, ACTIONS, dtype=torch.bool))
+    after = [error_in_the_other_action(poses, *group) for group in (strangers, plain)]
+    assert after[0] < 0.05 * before[0]
+    assert after[1] < 1.5 * before[1]
+
+
+def larger(poses):
+    """The same maps with room for two more factors."""
+    room = Poses(N, ACTIONS, VIEWS, STEPS, FACTORS + 2, NOISE)
+    weights = poses.state_dict()
+    weights["loadings_per_action"] = torch.nn.functional.pad(weights["loadings_per_action"], (0, 2))
+    room.load_state_dict(weights)
+    return room
+
+
+def test_those_seen_in_one_action_count_elsewhere_as_what_it_lets_expect():
+    """Contents that are just as the maps say: seen in one action or in all, they leave the same maps."""
+    _, poses = fitted()
+    z, view = drawn(30, seed=5)
+    frames = torch.einsum("bapnf,bcf->bapcn", poses.loadings_per_action[:, view].movedim(1, 0), z)
+    frames = frames + poses.means_per_action[:, view].movedim(1, 0)[:, :, :, None]
+    maps = []
+    for seen in ([True, True], [True, False], [False, True]):
+        other = Poses(N, ACTIONS, VIEWS, STEPS, FACTORS, NOISE)
+        other.load_state_dict(poses.state_dict())
+        unseen = torch.where(torch.tensor(seen)[:, None, None, None], frames, 9.0)  # must not be looked at
+        other.refit_frames(unseen, torch.tensor(seen).expand(30, -1))
+        maps.append(torch.einsum("avpnf,avpmf->avpnm", other.loadings_per_action, other.loadings_per_action))
+    assert_close(maps[1], maps[0], atol=0.02, rtol=0.02)
+    assert_close(maps[2], maps[0], atol=0.02, rtol=0.02)
+
+
 def test_poses_of_strangers_are_told():
     truth, poses = fitted()
     z, view = drawn(100, seed=5)
@@ -191,6 +247,51 @@ def test_everywhere_lists_a_clip_of_each_action_of_each_content():
     source.labels = {**source.labels, "action": source.labels["action"].clone()}
     source.labels["action"][clips[3, 1]] = 0
     assert len(everywhere(source, 3)) == len(clips) - 1
+
+
+def shown_in_another_action(halo, test):
+    """Mean squared error of the test clips of the first action shown in the second, poses given."""
+    clips = everywhere(test, 3)
+    steps = torch.arange(8)
+    x, truth = (test.frames(clips[:, a], steps.expand(len(clips), -1)).float() / 255 for a in (0, 1))
+    z = halo.content(halo.encode(x)).mean
+    weight = torch.zeros(len(clips), 8, 3, 8)
+    weight[:, steps, 1, steps] = 1
+    factors, view = z[:, :-2].unflatten(-1, (3, -1)), z[:, -2:].argmax(-1)
+    shown = halo.decoder.poses.shown(factors, view, weight).flatten(2)
+    made = halo.coordinates.leave(torch.cat([shown, torch.zeros_like(shown[..., :1])], -1))
+    return float((made - truth).square().mean())
+
+
+class Shapes(Toy):
+    """The training toys of some shapes."""
+
+    def __init__(self, *shapes):
+        super().__init__()
+        mine = torch.isin(self.labels["shape"], torch.tensor(shapes))
+        self.labels = {name: value[mine] for name, value in self.labels.items()}
+        self.identity = self.identity[mine]
+
+
+def test_fitted_once_more_to_shapes_of_ones_own_it_shows_them_better():
+    torch.manual_seed(0)
+    halo = Halo(HaloConfig(**SMALL), domain_of(Toy())).eval()
+    halo.fit(Shapes(0, 1))
+    bars = Shapes(2)
+    before = shown_in_another_action(halo, bars)
+    weights = {name: value.clone() for name, value in halo.state_dict().items()}
+    halo.refit(bars)
+    assert shown_in_another_action(halo, bars) < 0.8 * before
+    changed = {name for name, value in halo.state_dict().items() if not torch.equal(value, weights[name])}
+    assert changed == {"decoder.poses.loadings_per_action"}
+
+
+def test_clips_that_are_no_whole_cycle_change_no_map():
+    halo, source = toy_model(), Toy("test")
+    before = halo.decoder.poses.loadings_per_action.clone()
+    source.frame_counts = lambda: torch.full((len(source),), 7)
+    halo.refit(source)
+    assert torch.equal(halo.decoder.poses.loadings_per_action, before)
 
 
 def test_contents_that_are_not_seen_in_every_action_are_too_few():

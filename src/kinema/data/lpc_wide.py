@@ -59,6 +59,9 @@ class LpcWideConfig:
     cut may be among the trained ones."""
     held_bodies: int = 1
     """Bodies (tones, kinds) held out."""
+    own: int = 0
+    """How many of those that test train instead, alone, as sheets of a user's own: for fine-tuning. 0: the others
+    train."""
     recoloured: float = 0.0
     """Share of the training characters whose sheets are in colours drawn at random: what is held out may be drawn as
     something known is, in other colours."""
@@ -75,6 +78,8 @@ class LpcWideConfig:
         if min(held.values()) < 0 or not any(held.values()):
             told = ", ".join(f"data.{name} {count}" for name, count in held.items())
             raise ConfigError(f"{told}: none may be below 0, and one must be above it")
+        if not 0 <= self.own < self.test:
+            raise ConfigError(f"data.own: {self.own} of {self.test} who test (data.test); one must be left")
         if not 0 <= self.recoloured <= 1:
             raise ConfigError(f"data.recoloured: {self.recoloured}; a share of the characters, 0 to 1, is needed")
         if self.seed < 0:
@@ -123,7 +128,9 @@ class LpcWide(TruthSource):
         self.held: Mapping[str, Bool[Tensor, " V"]] = held
         """Whether each value of a slot is held out."""
         worn = torch.tensor(draw_characters(sheets, units, config)).view(-1, len(SLOTS))
-        cut = {"train": slice(config.characters), "test": slice(config.characters, None), "all": slice(None)}[split]
+        tests = config.characters + config.own
+        trains = slice(config.characters, tests) if config.own else slice(tests)
+        cut = {"train": trains, "test": slice(tests, None), "all": slice(None)}[split]
         self.config, self.split, self.size = config, split, (config.size, config.size)
         self.identity = torch.arange(len(worn))[cut].repeat_interleave(MOTIONS)
         motion = torch.arange(MOTIONS).repeat(len(worn[cut]))

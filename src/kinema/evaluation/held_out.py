@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from kinema.data.lpc_wide import GARMENTS, LpcWide
@@ -51,6 +51,10 @@ def evaluate_held_out(
     ``chance/recognised...`` is what a blind choice gives, ``judged/SLOT`` and ``hidden/SLOT`` count held-out sheets. A
     slot in which nobody wears such a sheet is absent.
 
+    Where held-out sheets are worn in training, being of the user's own (``data.own``), ``psnr_own`` is that of the
+    pairs whose A wears one of these, ``recognised_own`` the share of these that are recognised, and ``own`` counts the
+    pairs.
+
     Raises ConfigError where `source` is the training split.
     """
     if source.split == "train":
@@ -64,18 +68,28 @@ def evaluate_held_out(
         "copy": a.frames(),
     }
     seen = recognise_layers(source, a, b, torch.stack(list(shown.values())), device)
-    results = {"n": float(pairs)}
+    own = worn_also(source, a, train_source)
+    results = {"n": float(pairs)} | ({"own": float(own.any(1).sum())} if bool(own.any()) else {})
     for row, (name, frames) in enumerate(shown.items()):
-        pictures = picture_scores(frames, truth)
-        results |= {f"{name}/{measure}": values.mean().item() for measure, values in pictures.items()}
-        read = shares(seen.right[row])
-        results |= {f"{name}/{measure}": values.nanmean().item() for measure, values in read.items()}
-        for measure, values in {"psnr": pictures["psnr"], **read}.items():
-            low, high = interval_over_clips(values, seed)
-            results |= {f"{name}/{measure}_low": low.item(), f"{name}/{measure}_high": high.item()}
+        pictures, read = picture_scores(frames, truth), shares(seen.right[row])
+        if bool(own.any()):
+            pictures["psnr_own"] = pictures["psnr"].where(own.any(1), torch.nan)
+            read["recognised_own"] = seen.right[row].where(own, torch.nan).nanmean(1)
+        scores = {**pictures, **read}
+        results |= {f"{name}/{measure}": values.nanmean().item() for measure, values in scores.items()}
+        for measure in ("psnr", "psnr_own", *read):
+            if measure in scores:
+                low, high = interval_over_clips(scores[measure], seed)
+                results |= {f"{name}/{measure}_low": low.item(), f"{name}/{measure}_high": high.item()}
     results |= {f"chance/{measure}": values.nanmean().item() for measure, values in shares(seen.chance).items()}
     results |= {f"judged/{slot}": float(n) for slot, n in zip(SLOTS, (~seen.chance.isnan()).sum(0), strict=True)}
     return results | {f"hidden/{slot}": float(n) for slot, n in zip(SLOTS, seen.hidden, strict=True)}
+
+
+def worn_also(source: LpcWide, a: Windows, others: LpcWide) -> Bool[Tensor, "N S"]:
+    """Whether what A wears in each slot is held out, and worn by somebody else as well."""
+    worn, theirs = source.held_out(a.clips), others.held_out(torch.arange(len(others)))
+    return torch.stack([(worn[slot] > 0) & torch.isin(worn[slot], theirs[slot]) for slot in SLOTS], 1)
 
 
 def shares(right: Float[Tensor, "N S"]) -> dict[str, Float[Tensor, " N"]]:

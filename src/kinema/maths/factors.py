@@ -27,6 +27,19 @@ def fit_factors(x: Float[Tensor, "N n"], count: int, noise: float, seed: int) ->
     return torch.cat([found, found.new_zeros(x.shape[1], count - found.shape[1])], 1)
 
 
+def refit_factors(w: Float[Tensor, "n f"], x: Float[Tensor, "N n"], share: float, noise: float) -> Float[Tensor, "n f"]:
+    """The most likely W, of as many factors, where a `share` of all points are such as x and the others are as w says.
+
+    Points of the latter have the covariance ww' + noise^2 I; none of them is needed. Strongest factors come first.
+    """
+    parts = torch.cat([(1 - share) ** 0.5 * w, (share / len(x)) ** 0.5 * x.mT], 1).double()
+    values, vectors = torch.linalg.eigh(parts.mT @ parts)
+    values, vectors = values.flip(0)[: w.shape[1]], vectors.flip(1)[:, : w.shape[1]]
+    # Of the noise of all points only that of the others is beside the sum of squares whose eigenvalues these are.
+    kept = (1 - share * noise**2 / values.clamp_min(torch.finfo(values.dtype).tiny)).clamp(min=0).sqrt()
+    return (parts @ (vectors * kept)).to(w.dtype)
+
+
 def posterior(
     gram: Float[Tensor, "*#B f f"], seen: Float[Tensor, "*#B f"], noise: float
 ) -> tuple[Float[Tensor, "*B f"], Float[Tensor, "*#B f"]]:

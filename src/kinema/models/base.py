@@ -145,6 +145,15 @@ class Prepared(Protocol):
 
 
 @runtime_checkable
+class Refitted(Protocol):
+    """A model that takes something from the clips that it is fine-tuned on, before the first step."""
+
+    def refit(self, source: Any) -> None:
+        """Take it, once the weights are those of the run to start from."""
+        ...
+
+
+@runtime_checkable
 class Finished(Protocol):
     """A model that takes something from the training clips once it is trained, such as the density of its codes."""
 

@@ -43,6 +43,12 @@ class Preparing(nn.Module):
         if isinstance(poses, Poses):
             poses.fit(self.relabelled(source), self.known)
 
+    def refit(self, source: Source) -> None:
+        """Fit the maps of poses, where there are any, to these clips beside those that they were fitted to."""
+        poses = getattr(self.decoder, "poses", None)
+        if isinstance(poses, Poses):
+            poses.refit(self.relabelled(source), self.known)
+
     def prepared(self, source: Source) -> WindowSource:
         """The source as training wants it: with labels that were found, coordinates, clips to read the content from."""
         seen = self.relabelled(source)

@@ -12,7 +12,7 @@ training character wears is then shown as what it looks like, in every pose, as 
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from kinema.data.accompanied import same_content
@@ -20,15 +20,19 @@ from kinema.data.joined import joined
 from kinema.data.relabelled import Relabelled
 from kinema.data.source import Source
 from kinema.errors import ConfigError
-from kinema.maths.factors import fit_factors, posterior
+from kinema.maths.factors import fit_factors, posterior, refit_factors
 from kinema.maths.gaussian import Gaussian
 from kinema.maths.kmeans import fit_centres, nearest
 from kinema.nn.found_actions import signature
 
 MOST = 4096
 """Contents of each view that the maps are fitted to, at most, drawn at random."""
+MOST_OWN = 256
+"""Contents that the maps are fitted to once more, at most."""
 CHUNK = 16
 """Contents whose pictures are in memory at once."""
+OWN = 0.05
+"""Share of all contents that those count for which maps are fitted to once more."""
 FARTHER = 10.0
 """How much more noise poses are told apart by than the maps are fitted with: strangers lie farther off."""
 
@@ -64,24 +68,32 @@ class Poses(nn.Module):
         `known` brings uint8 frames (N, C, H, W) to coordinates, channel by channel, and one more. Raises ConfigError
         where there are too few such contents, or their clips are shorter than a cycle.
         """
-        clips = everywhere(source, self.means_per_action.shape[0])
-        clips = clips[torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))[: MOST * self.views]]
+        clips = some(everywhere(source, self.means_per_action.shape[0]), MOST * self.views)
         if len(clips) < 2 * self.views:
             told = f"{len(clips)} contents are seen in every action, and {2 * self.views} are needed"
             raise ConfigError(f"model.network posed: {told}; take another network, such as bilinear")
         if int(source.frame_counts().min()) < self.steps:
             raise ConfigError(f"model.network posed: a cycle has {self.steps} frames (model.period), some clips fewer")
-        steps, n = torch.arange(self.steps), self.means_per_action.shape[-1]
         signatures = []
 
         def coordinates(part: Int[Tensor, "B A"]) -> Float[Tensor, "B A P C n"]:
-            seen = source.frames(part.flatten(), steps.expand(part.numel(), -1))
-            signatures.append(signature(seen.float() / 255).cpu().unflatten(0, part.shape).flatten(1))
-            return known(seen.flatten(0, 1))[:, :-1].unflatten(1, (-1, n)).unflatten(0, (*part.shape, self.steps))
+            seen = self.cycles(source, part)
+            signatures.append(signature(seen.flatten(0, 1).float() / 255).cpu().unflatten(0, part.shape).flatten(1))
+            return self.channels(seen, known)
 
         frames = joined(map(coordinates, clips.split(CHUNK)), len(clips))
         changes = torch.cat(signatures)
         self.fit_frames(frames, nearest(changes, fit_centres(changes, self.views, 0)))
+
+    def cycles(self, source: Source | Relabelled, clips: Int[Tensor, "B A"]) -> UInt8[Tensor, "B A P C H W"]:
+        """The frames of clips, one for each step."""
+        steps = torch.arange(self.steps).expand(clips.numel(), -1)
+        return source.frames(clips.flatten(), steps).unflatten(0, clips.shape)
+
+    def channels(self, frames: Tensor, known: Callable[[Tensor], Tensor]) -> Float[Tensor, "B A P C n"]:
+        """The coordinates of each channel of frames (B, A, P, C, H, W)."""
+        n = self.means_per_action.shape[-1]
+        return known(frames.flatten(0, 2))[:, :-1].unflatten(1, (-1, n)).unflatten(0, frames.shape[:3])
 
     @torch.no_grad()
     def fit_frames(self, frames: Float[Tensor, "N A P C n"], view: Int[Tensor, " N"]) -> None:
@@ -102,6 +114,39 @@ class Poses(nn.Module):
         scores = torch.linalg.solve(within, means.flatten(0, 2).mT).mT
         self.scores_per_action.copy_(scores.reshape(means.shape))
         self.bias_per_action.copy_(-0.5 * (self.scores_per_action * means).sum(-1))
+
+    @torch.no_grad()
+    def refit(self, source: Source | Relabelled, known: Callable[[Tensor], Tensor]) -> None:
+        """Fit the maps once more, to the contents of `source` beside what they say of all others.
+
+        Means stay, and how poses are told. In a pose that a content is not seen in, it counts as what its other frames
+        let expect. Clips that are not exactly one cycle long, begun as in training, have no part in it.
+        """
+        clips = by_action(source, self.means_per_action.shape[0])
+        whole = source.frame_counts().cpu() == self.steps
+        clips = torch.where((clips >= 0) & whole[clips.clamp_min(0)], clips, -1)
+        clips = some(clips[(clips >= 0).any(1)], MOST_OWN)
+        if len(clips):
+            chunks = (self.channels(self.cycles(source, part.clamp_min(0)), known) for part in clips.split(CHUNK))
+            self.refit_frames(joined(chunks, len(clips)), clips >= 0)
+
+    @torch.no_grad()
+    def refit_frames(self, frames: Float[Tensor, "N A P C n"], seen: Bool[Tensor, "N A"]) -> None:
+        """Fit the maps once more to contents in those actions that they are `seen` in."""
+        first = frames[torch.arange(len(frames)), seen.int().argmax(1)]
+        view, _, _ = self.told(first)
+        seen = seen.to(frames.device)
+        for v in view.unique().tolist():
+            there = seen[view == v][:, :, None, None, None]
+            apart = there * (frames[view == v] - self.means_per_action[:, v][:, :, None])
+            w = self.loadings_per_action[:, v]
+            gram = torch.einsum("ba,apnf,apng->bfg", there[..., 0, 0, 0].to(w), w, w)
+            z, _ = posterior(gram[:, None], torch.einsum("bapcn,apnf->bcf", apart, w), self.noise)
+            whole = torch.where(there, apart, torch.einsum("apnf,bcf->bapcn", w, z))
+            points = whole.movedim(-2, 1).flatten(0, 1).flatten(1)
+            self.loadings_per_action[:, v] = refit_factors(w.flatten(0, 2), points, OWN, self.noise).unflatten(
+                0, w.shape[:3]
+            )
 
     # --- inference and generation ----------------------------------------------------------------------------------
 
@@ -148,9 +193,20 @@ class Poses(nn.Module):
         return made
 
 
-def everywhere(source: Source | Relabelled, actions: int) -> Int[Tensor, "M A"]:
-    """For each content that is seen in all `actions`, a clip of each."""
+def by_action(source: Source | Relabelled, actions: int) -> Int[Tensor, "M A"]:
+    """For each content a clip of each of the `actions`, or -1 where there is none."""
     group, action = same_content(source), source.labels["action"].cpu()
     clips = torch.full((int(group.max()) + 1, actions), -1)
     clips[group, action] = torch.arange(len(group))
+    return clips
+
+
+def everywhere(source: Source | Relabelled, actions: int) -> Int[Tensor, "M A"]:
+    """For each content that is seen in all `actions`, a clip of each."""
+    clips = by_action(source, actions)
     return clips[(clips >= 0).all(1)]
+
+
+def some(rows: Int[Tensor, "N A"], most: int) -> Int[Tensor, "M A"]:
+    """At most so many of the rows, drawn at random, always the same."""
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:most]]

@@ -14,7 +14,7 @@ from kinema.data.registry import build_source, config_class
 from kinema.errors import ConfigError, RunError
 from kinema.evaluation.families import EVALUATORS, Told
 from kinema.evaluation.table import write_json
-from kinema.models.base import Finished, Prepared
+from kinema.models.base import Finished, Prepared, Refitted
 from kinema.models.motion_base import Fitted
 from kinema.models.registry import FAMILIES
 from kinema.training import run as runs
@@ -58,10 +58,11 @@ def train(
         raise RunError(f"{from_run}: {reason}")
     torch.manual_seed(fold(settings.training.seed, "weights"))
     model = runs.build_model(settings, domain)
-    if base is not None:
-        adopt(model, base.model, model.domain.actions, base.model.domain.actions)
-    else:
+    if base is None:
         prepare(model, source)
+    else:
+        adopt(model, base.model, model.domain.actions, base.model.domain.actions)
+        prepare_again(model, source)
     runs.open_run(path, settings, domain, source.credits, resume)
     fit(model, source, settings, path, quiet)
     return path
@@ -71,6 +72,12 @@ def prepare(model: object, source: Any) -> None:
     """Let a model that must see the data before it is trained see it."""
     if isinstance(model, Fitted):
         model.fit(source)
+
+
+def prepare_again(model: object, source: Any) -> None:
+    """Let a model that has the weights of a run see the data that it is fine-tuned on."""
+    if isinstance(model, Refitted):
+        model.refit(source)
 
 
 def fit(model: nn.Module, source: Any, recipe: Recipe, path: Path, quiet: bool) -> nn.Module:
