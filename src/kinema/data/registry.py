@@ -41,6 +41,9 @@ SOURCES: dict[str, Entry] = {
         "LpcWideConfig",
         "LpcWide",
     ),
+    "sheets": Entry(
+        "your own characters: a folder of LPC sheets, each of a whole figure", "lpc_sheets", "SheetsConfig", "Sheets"
+    ),
     "clips": Entry("your own clips: ACTION/clip.gif, or a sheet with tags", "folders", "FolderConfig", "FolderClips"),
     "gait": Entry("people walking and running along paths, made by Kinema", "gaits", "GaitsConfig", "Gaits", "motion"),
     "mocap": Entry("motion capture: a folder of BVH files of one skeleton", "mocap", "MocapConfig", "Mocap", "motion"),
