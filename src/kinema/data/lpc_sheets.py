@@ -17,7 +17,7 @@ from torch import Tensor
 from kinema.clip import VideoClip
 from kinema.data.folders import FolderConfig, children, held_out
 from kinema.data.lpc import COLUMNS, MOTIONS, SHRINK, STEPS, WAYS, cells
-from kinema.data.lpc_layers import Layers, read_layers
+from kinema.data.lpc_layers import read_layers
 from kinema.data.source import Source
 from kinema.errors import ConfigError, FileError
 from kinema.files.credits import read_credits
@@ -73,14 +73,14 @@ class Sheets(Source):
 
     def __init__(self, config: SheetsConfig, split: str) -> None:
         paths = sheets_of(config.root)
-        self.layers: Layers = read_layers(paths, cells())
+        self.layers = read_layers(paths, cells())
         character, motion = self.drawn(paths).nonzero(as_tuple=True)
         self.identities = tuple(path.stem for path in paths)
         shown = np.zeros((len(paths), len(COLUMNS)), dtype=bool)
         shown[character, motion // len(WAYS)] = True
-        shown = shown[:, shown.any(0)]
-        actions = [name for place, name in enumerate(COLUMNS) if bool((motion // len(WAYS) == place).any())]
-        test = held_out(FolderConfig(test=config.test, seed=config.seed), self.identities, actions, shown)
+        there = np.flatnonzero(shown.any(0))
+        actions = [tuple(COLUMNS)[action] for action in there]
+        test = held_out(FolderConfig(test=config.test, seed=config.seed), self.identities, actions, shown[:, there])
         tested = torch.isin(character, torch.tensor(test, dtype=torch.int64))
         everybody = torch.ones_like(tested)
         parts = {"train": ~tested, "test": tested if test else everybody, "all": everybody}
